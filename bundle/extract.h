@@ -1,0 +1,33 @@
+// Unpacks a bundle into a folder: parallel, verified before a file becomes visible, relocated in flight, durable.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bundle/reader.h"
+
+namespace holdall::bundle {
+
+struct ExtractOptions {
+  std::string prefix;      // absolute path that relocations write: where the tree will live in the end
+  unsigned threads = 0;    // 0: all processors
+  bool durable = true;     // fsync files and folders before returning
+  // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+};
+
+// What was written, per regular file: the install record that later checks compare with.
+struct InstalledFile {
+  std::string path;
+  std::uint64_t size = 0;       // on disk, after relocation
+  std::int64_t mtime_ns = 0, ctime_ns = 0;
+  Digest digest{};              // of the bytes on disk
+};
+
+// `directory_fd` is an empty folder. Nothing outside it is touched, whatever the archive says. The tar stream's headers
+// are compared with the TOC. On any failure the caller removes the folder. Throws Error{kBadBundle, kStorage}.
+std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options);
+
+}  // namespace holdall::bundle

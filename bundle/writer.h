@@ -1,0 +1,57 @@
+// Writes bundle format 1 as a stream: chunks are cut by content, compressed in parallel, written in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bundle/bundle_info.h"
+#include "bundle/digest.h"
+#include "bundle/toc.h"
+
+namespace holdall::bundle {
+
+// Where bytes come from: fills `out` as far as it can and returns how many; 0 at the end. Throws on failure.
+using ByteSource = std::function<std::size_t(std::span<std::byte> out)>;
+
+// Where the archive goes, in order. Throws on failure.
+using ByteSink = std::function<void(std::span<const std::byte> data)>;
+
+struct WriterOptions {
+  int level = 3;                // zstd
+  unsigned threads = 0;         // 0: all processors. Memory is bounded by 64 MiB per thread
+  std::int64_t mtime = 0;       // of every member; SOURCE_DATE_EPOCH
+};
+
+struct WriteSummary {
+  std::uint64_t archive_bytes = 0;
+  Digest archive_digest{};
+  std::uint64_t toc_offset = 0, toc_size = 0, toc_uncompressed_size = 0;
+  Digest toc_digest{};  // of the compressed TOC: the release id's source
+  std::uint64_t files = 0, bytes = 0, frames = 0;
+};
+
+// Members come in the order in which they shall stand in the archive: bundle.json is written by the constructor,
+// the caller sorts the rest and adds directories before what they hold. Not thread-safe; it threads inside.
+class Writer {
+ public:
+  Writer(const BundleInfo& info, const WriterOptions& options, ByteSink sink);
+  ~Writer();  // without finish(): stops the threads; the sink's output is an incomplete archive
+
+  // `entry` needs path, type, executable, size, link_target, relocations, elf, vendor, layer; size, digest and chunks
+  // are computed. `source` must give exactly entry.size bytes, else Error{kInternal} naming the file.
+  void add(Entry entry, ByteSource source = nullptr);
+
+  // Writes the end of the tar, TOC, footer and seek table. Call once, last.
+  WriteSummary finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace holdall::bundle
