@@ -1,0 +1,48 @@
+// What service and worker say to each other over one Unix socket pair: frames of a JSON header and binary parts.
+//
+//   frame := u32 LE header size (≤ 1 MiB) | u32 LE number of parts (≤ 64) | u64 LE size of each part (≤ 1 GiB) | header | parts
+//
+// service → worker
+//   {"type":"edit","id":…,"prompt":…,"negative_prompt":…?,"seed":…,"steps":…?,"true_cfg_scale":…?,"size":[w,h]?,
+//    "format":"png|jpeg|webp","quality":…,"max_pixels":…}     parts: the encoded pictures
+//   {"type":"cancel","id":…}
+//   {"type":"stop"}                                          finish what runs, then exit 0
+// worker → service
+//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda"}}       after load and warm-up
+//   {"type":"status","text":…}                               while loading
+//   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
+//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,"seconds":{"text","denoise","vae","encode"}}   part: the picture
+//   {"type":"error","id":…,"kind":"bad_request|out_of_memory|cancelled|internal","message":…,"param":…}
+//   {"type":"fatal","kind":…,"message":…}                    cannot load or warm up; the worker exits
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdall::runtime::ipc {
+
+struct Frame {
+  std::string header;                            // JSON
+  std::vector<std::vector<std::byte>> parts;
+};
+
+// Blocking; the descriptor stays the caller's. send() is atomic per call only if callers serialise. receive() gives
+// nullopt at a clean end of the stream. Throw runtime::Error{kInternal} on a broken frame or a failed call.
+void send(int fd, const Frame& frame);
+std::optional<Frame> receive(int fd);
+
+// Encodes a frame for callers that do their own non-blocking writes; `Decoder` takes bytes as they come.
+std::string encode(const Frame& frame);
+
+class Decoder {
+ public:
+  void feed(const char* data, std::size_t size);
+  std::optional<Frame> next();
+
+ private:
+  std::string buffer_;
+};
+
+}  // namespace holdall::runtime::ipc
