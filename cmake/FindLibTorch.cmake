@@ -28,6 +28,13 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
     "${_torch}/libtorch_cpu.so" "${_torch}/libc10.so" "${_torch}/libgomp.so.1"
     "${_cu13}/libcudart.so.13" "${_cu13}/libcupti.so.13")
 
+  # Beside bin/ in the stage, as the bundle has them: programs run from the build folder without a path in them.
+  file(MAKE_DIRECTORY "${HOLDALL_STAGE_DIR}/lib")
+  foreach(library IN LISTS LibTorch_RUNTIME_LIBRARIES)
+    get_filename_component(_name "${library}" NAME)
+    file(CREATE_LINK "${library}" "${HOLDALL_STAGE_DIR}/lib/${_name}" SYMBOLIC)
+  endforeach()
+
   add_library(LibTorch::headers INTERFACE IMPORTED GLOBAL)
   target_include_directories(LibTorch::headers SYSTEM INTERFACE
     "${LibTorch_INCLUDE_DIR}" "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")

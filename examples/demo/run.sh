@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# The main job, end to end, on real input: pack two versions, then, on a bare Debian as a user without rights: doctor,
+# unpack, warm, edit a photograph over HTTP, upgrade, edit, roll back, edit, stop. Exits non-zero if any step fails.
+set -euo pipefail
+cd "$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")/../.."
+bin=$PWD/build/bin
+out=$PWD/build/demo
+cache="${HOLDALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdall}"
+photo=$PWD/examples/photo/grace_hopper.jpg
+root="$cache/debian-12-root"
+nobody=65534
+
+# As root the operator's machine is a chroot of its own, mounted in a mount namespace that ends with this script.
+if [ "$(id -u)" = 0 ] && [ -z "${HOLDALL_DEMO_NAMESPACE:-}" ] && unshare --mount true 2>/dev/null; then
+  HOLDALL_DEMO_NAMESPACE=1 exec unshare --mount --propagation private "${BASH_SOURCE[0]}" "$@"
+fi
+
+started=$(date +%s%N)
+seconds() { awk -v ns=$(($(date +%s%N) - $1)) 'BEGIN {printf "%.2f s", ns / 1e9}'; }
+size() { numfmt --to=si --suffix=B "$(stat -c %s "$1")"; }
+heading() { printf '\n%s\n' "$*"; }
+# step "what it does" command...: shows the command's output indented, then its time.
+step() {
+  local what=$1 began; shift
+  began=$(date +%s%N)
+  printf '\n• %s\n' "$what"
+  "$@" 2>&1 | sed 's/^/    /'
+  printf '    (%s)\n' "$(seconds "$began")"
+}
+
+rm -rf "$out"
+mkdir -p "$out"
+home=$(mktemp -d "${TMPDIR:-/tmp}/holdall-demo.XXXXXX")
+
+# The bare machine: operator COMMAND... runs there, as a user without rights, in an empty home folder.
+make_root() {
+  [ ! -d "$root" ] || return 0
+  echo "making a minimal Debian root for the demo (once, 30 s; kept in $cache)"
+  rm -rf "$root.tmp"
+  debootstrap --variant=minbase bookworm "$root.tmp" >"$cache/debootstrap.log" 2>&1 &&
+    mkdir -p "$root.tmp/home/operator" && mv "$root.tmp" "$root"
+}
+if [ -n "${HOLDALL_DEMO_NAMESPACE:-}" ] && make_root && mkdir -p "$root/home/operator" &&
+  mount -t proc proc "$root/proc" && mount --bind "$home" "$root/home/operator"; then
+  bare="a chroot of minimal Debian 12, as user $nobody"
+  chown $nobody:$nobody "$home"
+  operator() {
+    chroot --userspec=$nobody:$nobody "$root" /usr/bin/env -i HOME=/home/operator PATH=/usr/bin:/bin LANG=C.UTF-8 \
+      sh -c 'cd && exec "$@"' sh "$@"
+  }
+  ! operator sh -c 'command -v python3 || ls /usr/lib/*/libtorch*' 2>/dev/null || { echo "the root is not bare"; exit 1; }
+elif [ "$(id -u)" = 0 ]; then
+  bare="a bare environment on this machine, as user $nobody (no chroot may be made here)"
+  chown $nobody:$nobody "$home"
+  operator() {
+    (cd "$home" && setpriv --reuid=$nobody --regid=$nobody --clear-groups \
+      env -i HOME="$home" PATH=/usr/bin:/bin LANG=C.UTF-8 "$@")
+  }
+else
+  bare="a bare environment on this machine, as $(id -un) (a chroot needs root)"
+  operator() { (cd "$home" && env -i HOME="$home" PATH=/usr/bin:/bin LANG=C.UTF-8 "$@"); }
+fi
+
+finish() {
+  local status=$?
+  operator ./holdall stop --timeout 20 >/dev/null 2>&1 || true
+  rm -rf "$home"
+  [ $status -eq 0 ] || echo "the demo failed (exit $status)" >&2
+}
+trap finish EXIT
+
+edit() { # edit NAME PROMPT: one request with curl, as any client would send it
+  curl -sS --fail-with-body -o "$out/$1.json" -F image=@"$photo" -F prompt="$2" -F seed=7 -F size=auto \
+    "$url/v1/images/edits" || { cat "$out/$1.json"; return 1; }
+  python3 -c 'import base64, json, sys
+reply = json.load(open(sys.argv[1]))
+picture = base64.b64decode(reply["data"][0]["b64_json"])
+assert picture.startswith(b"\x89PNG"), "no PNG came back"
+open(sys.argv[2], "wb").write(picture)
+print(reply["size"], "PNG,", len(picture), "bytes:", sys.argv[2])' "$out/$1.json" "$out/$1.png"
+  rm "$out/$1.json"
+}
+running_version() {
+  local id
+  id=$(operator ./holdall status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["release"])')
+  [[ $id == holdall-demo-$1-* ]] || { echo "release '$id' runs, not version $1"; return 1; }
+  echo "running: $id"
+}
+
+heading "In the build: pack the service, its libraries and the model, twice"
+for version in 1.0.0 1.0.1; do
+  step "holdall-pack -m manifests/demo.json --bundle-version $version" \
+    "$bin/holdall-pack" -m manifests/demo.json --bundle-version $version -o "$out/demo-$version.tar.zst"
+  echo "    archive: $(size "$out/demo-$version.tar.zst")"
+done
+
+heading "On the server: $bare"
+install -m 0755 "$bin/holdall" "$home/holdall"
+cp "$out"/demo-*.tar.zst "$home/"
+chmod 0644 "$home"/*.tar.zst
+step "holdall doctor demo-1.0.0.tar.zst" operator ./holdall doctor demo-1.0.0.tar.zst
+step "holdall run demo-1.0.0.tar.zst --detach: unpack, verify, warm up, golden edit" \
+  operator ./holdall run demo-1.0.0.tar.zst --detach --port 0 --health-port 0
+url=$(operator ./holdall status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')
+step "status" running_version 1.0.0
+step "edit a photograph over HTTP: \"make the background blue\"" edit edited-1.0.0 "make the background blue"
+step "holdall upgrade demo-1.0.1.tar.zst" operator ./holdall upgrade demo-1.0.1.tar.zst
+step "status" running_version 1.0.1
+step "edit again: 「把背景变成蓝色」" edit edited-1.0.1 "把背景变成蓝色"
+step "holdall rollback" operator ./holdall rollback
+step "status" running_version 1.0.0
+step "edit again" edit edited-after-rollback "make the background blue"
+step "the same request gives the same picture as before the upgrade" \
+  cmp "$out/edited-1.0.0.png" "$out/edited-after-rollback.png"
+step "holdall stop" operator ./holdall stop
+
+printf '\nThe demo is done in %s. The photograph: %s\nThe pictures: %s\n' "$(seconds "$started")" \
+  "examples/photo/grace_hopper.jpg" "build/demo/*.png"
+echo "The demo model has random weights: the pictures show that the whole path runs, not that it edits well."
