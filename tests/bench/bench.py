@@ -1,0 +1,108 @@
+"""Times Holdall beside its peers on the same files, in turn within each round, and prints medians of the rounds' ratios.
+
+Absolute seconds depend on the machine and its mood; the ratio of two commands that ran one after the other does not, much.
+Writes build/bench/<name>.json.
+"""
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = ROOT / "build/bin"
+OUT = ROOT / "build/bench"
+MANIFEST = ROOT / "manifests/qwen-image-edit-2509.json"
+ROUNDS = int(os.environ.get("HOLDALL_BENCH_ROUNDS", "3"))
+
+
+def timed(command, cwd=OUT):
+    """Seconds and peak memory of one run; dirty pages of the run before are written out first."""
+    os.sync()
+    began = time.monotonic()
+    process = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], cwd=cwd, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"bench: '{command}' exited with {process.returncode}")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def compare(name, payload_bytes, commands, before=lambda: None, sizes=None):
+    """commands: {label: shell command}, ours first. Runs every command once per round, in turn."""
+    runs = {label: [] for label in commands}
+    memory = {label: 0 for label in commands}
+    for label, command in commands.items():  # one round that does not count: page cache, directories
+        before()
+        timed(command)
+    for _ in range(ROUNDS):
+        for label, command in commands.items():
+            before()
+            seconds, peak = timed(command)
+            runs[label].append(seconds)
+            memory[label] = max(memory[label], peak)
+    ours = next(iter(commands))
+    result = {"name": name, "bytes": payload_bytes, "rounds": ROUNDS, "processors": os.cpu_count(), "runs": {}}
+    print(f"\n{name}: {payload_bytes / 1e9:.2f} GB, {ROUNDS} rounds in turn, {os.cpu_count()} processors")
+    for label in commands:
+        median = statistics.median(runs[label])
+        ratio = statistics.median(peer / own for peer, own in zip(runs[label], runs[ours]))
+        size = sizes().get(label) if sizes else None
+        result["runs"][label] = {"command": commands[label], "seconds": runs[label], "ratio_to_ours": ratio,
+                                 "archive_bytes": size, "peak_rss_bytes": memory[label]}
+        note = "" if label == ours else f"   ours is {ratio:.2f}x as fast"
+        text = f"   {size / 1e6:8.1f} MB" if size else ""
+        print(f"  {label:34} {median:7.2f} s  {payload_bytes / median / 1e6:7.0f} MB/s{text}{note}")
+    OUT.joinpath(f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def tree():
+    """The unpacked CUDA bundle: the files that every command packs or unpacks."""
+    if not (OUT / "cuda.tar.zst").exists():
+        subprocess.run([BIN / "holdall-pack", "-q", "-m", MANIFEST, "-o", OUT / "cuda.tar.zst"], check=True,
+                       stdout=subprocess.DEVNULL)
+    if not (OUT / "tree").exists():
+        subprocess.run([BIN / "holdall", "extract", "-q", OUT / "cuda.tar.zst", "-C", OUT / "tree"], check=True)
+    return sum(p.stat().st_size for p in (OUT / "tree").rglob("*") if p.is_file() and not p.is_symlink())
+
+
+def pack():
+    payload = tree()
+    ours, peer = OUT / "ours.tar.zst", OUT / "peer.tar.zst"
+    compare("pack", payload, {
+        "holdall-pack": f"{BIN}/holdall-pack -q -f -m {MANIFEST} --compress-level 3 -o {ours}",
+        "tar | zstd -3 -T2": f"tar -C tree -cf - . | zstd -q -f -3 -T2 -o {peer}",
+    }, sizes=lambda: {"holdall-pack": ours.stat().st_size, "tar | zstd -3 -T2": peer.stat().st_size})
+
+
+def unpack():
+    payload = tree()
+    peer = OUT / "peer.tar.zst"
+    if not peer.exists():
+        timed(f"tar -C tree -cf - . | zstd -q -f -3 -T2 -o {peer}")
+
+    def before():
+        shutil.rmtree(OUT / "unpacked", ignore_errors=True)
+    compare("unpack", payload, {
+        "holdall extract (verified, fsync)": f"{BIN}/holdall extract -q cuda.tar.zst -C unpacked",
+        "tar --zstd -xf": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked",
+        "tar --zstd -xf, then sync": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked && sync -f unpacked",
+        "cp -r": "cp -r tree unpacked",
+    }, before)
+    before()
+
+
+BENCHES = {"pack": pack, "unpack": unpack}
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in wanted if name not in BENCHES]
+    if unknown:
+        sys.exit(f"bench: unknown benchmark '{unknown[0]}': {', '.join(BENCHES)}")
+    for wanted_name in wanted:
+        BENCHES[wanted_name]()
