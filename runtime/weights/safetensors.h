@@ -1,0 +1,39 @@
+// One safetensors file: u64 LE header size | JSON header | data.
+// Format: https://huggingface.co/docs/safetensors (header ≤ 100 MB; the data is covered without holes or overlaps).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace holdall::runtime::weights {
+
+class Safetensors {
+ public:
+  // Maps `file` and checks its whole header against the file's size; no data is read yet.
+  // Throws runtime::Error{kNotFound, kStorage, kBadModel}.
+  static Safetensors open(const std::filesystem::path& file);
+  Safetensors(Safetensors&&) noexcept;
+  ~Safetensors();
+
+  const std::filesystem::path& file() const noexcept;
+  std::vector<std::string> names() const;
+  bool has(const std::string& name) const;
+  // A view of the map, valid as long as this object: do not write to it, copy it to keep it. Throws std::out_of_range.
+  at::Tensor view(const std::string& name) const;
+
+ private:
+  struct State;
+  explicit Safetensors(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Writes `tensors` to `file`, whole or not at all (through a temporary beside it). Same tensors, same bytes.
+// Throws runtime::Error{kStorage}.
+void write_safetensors(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors);
+
+}  // namespace holdall::runtime::weights
