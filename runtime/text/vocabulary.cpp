@@ -1,12 +1,12 @@
 #include "runtime/text/vocabulary.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "runtime/error.h"
 #include "runtime/text/splitter.h"
+#include "runtime/weights/json.h"
 
 namespace holdall::runtime::text {
 namespace {
@@ -18,19 +18,11 @@ namespace fs = std::filesystem;
   throw Error(ErrorKind::kBadModel, "cannot use '" + file.string() + "': " + why);
 }
 
-std::string read_file(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream) text << stream.rdbuf();
-  if (!stream || text.fail()) throw Error(ErrorKind::kStorage, "cannot read '" + file.string() + "'");
-  return std::move(text).str();
-}
-
 // Runs `read` on the parsed file; any wrong type or absent field in it becomes an Error that names the file.
 template <typename Read>
 void with_json(const fs::path& file, Read read) {
   try {
-    read(Json::parse(read_file(file)));
+    read(weights::parse_object(weights::read_text(file), "'" + file.string() + "'"));
   } catch (const Json::exception& error) {
     refuse(file, error.what());
   }
@@ -114,7 +106,7 @@ void read_vocab_and_merges(const fs::path& folder, Vocabulary& vocabulary) {
     for (const auto& [token, id] : json.items()) vocabulary.ids.emplace(token, id.get<std::int64_t>());
   });
   const fs::path file = folder / "merges.txt";
-  std::istringstream lines(read_file(file));
+  std::istringstream lines(weights::read_text(file));
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty() || line.starts_with("#version")) continue;
