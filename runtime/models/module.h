@@ -1,0 +1,52 @@
+// What the models are made of: tensors taken from a checkpoint under a prefix, and the two layers that all share.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+#include "runtime/weights/checkpoint.h"
+
+namespace holdall::runtime::models {
+
+// Takes tensors whose names begin with `prefix`, in one dtype on one device. Cheap to copy; the checkpoint outlives it.
+class Loader {
+ public:
+  Loader(weights::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype)
+      : checkpoint_(&checkpoint), device_(device), dtype_(dtype) {}
+
+  // The loader of the module `name` below this one.
+  Loader operator/(const std::string& name) const;
+  Loader operator/(std::size_t index) const { return *this / std::to_string(index); }
+  // Throws runtime::Error{kBadModel} if the tensor is missing or has another shape.
+  at::Tensor take(const std::string& name, at::IntArrayRef shape) const;
+
+ private:
+  weights::Checkpoint* checkpoint_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  std::string prefix_;
+};
+
+// torch.nn.Linear.
+struct Linear {
+  at::Tensor weight, bias;  // (out, in), (out)
+
+  static Linear load(const Loader& loader, std::int64_t in, std::int64_t out);
+  at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+};
+
+// diffusers' RMSNorm over the last dimension: statistics in float32, then the cast to the weight's half type, then the weight.
+struct RmsNorm {
+  at::Tensor weight;
+  double eps = 1e-6;
+
+  static RmsNorm load(const Loader& loader, std::int64_t size, double eps);
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+// Throws runtime::Error{kBadModel} if a tensor of `folder` was never taken, but for names that contain one of `known`.
+void refuse_untaken(const weights::Checkpoint& checkpoint, const std::string& folder,
+                    const std::vector<std::string>& known = {});
+
+}  // namespace holdall::runtime::models
