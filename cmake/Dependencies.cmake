@@ -23,6 +23,9 @@ holdall_static(holdall::xxhash xxhash)
 holdall_static(holdall::openssl ssl crypto)
 target_link_libraries(holdall::openssl INTERFACE ${CMAKE_DL_LIBS} Threads::Threads)
 holdall_static(holdall::archive archive nettle acl lzma zstd lz4 bz2 z)
+# One object of libarchive.a names every format it writes, xar and so libxml2 and ICU among them. Sections that nothing
+# uses are left out, and with them what they would need.
+target_link_options(holdall::archive INTERFACE "LINKER:--gc-sections")
 holdall_static(holdall::cares cares)
 
 if(HOLDALL_RUNTIME)
