@@ -35,6 +35,14 @@ struct Footer {
   std::uint64_t frames = 0;
 };
 
+// A data frame: its place in the archive, and its entry of the seek table.
+struct Frame {
+  std::uint64_t offset = 0;
+  std::uint32_t size = 0;      // compressed, bytes
+  std::uint32_t content = 0;   // bytes
+  std::uint32_t checksum = 0;  // xxh64_low32 of the content
+};
+
 // An opened bundle. open() reads the first and the last 64 KiB; toc() reads the TOC once, checks it against footer and
 // seek table, and keeps it. All const members are thread-safe.
 class Reader {
@@ -49,6 +57,13 @@ class Reader {
   const Toc& toc() const;
   Digest toc_digest() const;           // sha256 of the compressed TOC
   std::string release_id() const;      // "<name>-<version>-<first 12 hex digits of toc_digest>"
+
+  // The data frames in archive order: tar headers with padding, and chunks. Loads and checks what toc() does.
+  const std::vector<Frame>& frames() const;
+
+  // Decompresses one frame into `out` (exactly frame.content bytes) and checks it against the seek table.
+  // Throws Error{kBadBundle} naming nothing.
+  void read_frame(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) const;
 
   // Decompresses one chunk into `out` (exactly chunk.size bytes) and checks its digest. `scratch` is reused between
   // calls of one thread. Throws Error{kBadBundle} naming nothing: callers add the path.

@@ -1,0 +1,50 @@
+// One data frame of format 1: zstd, single segment, content size present, checksum on, no dictionary, at most 4 MiB
+// of content; so any decoder accepts it and its memory is bounded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+namespace holdall::bundle {
+
+// Compresses frame after frame with one context; one per thread. The same content gives the same bytes whatever was
+// compressed before. Contexts stay under 32 MiB at every level.
+class FrameEncoder {
+ public:
+  explicit FrameEncoder(int level);
+  FrameEncoder(FrameEncoder&&) noexcept;
+  FrameEncoder& operator=(FrameEncoder&&) noexcept;
+  ~FrameEncoder();
+
+  // `content`: 1 byte to 4 MiB; `frame` has room for bound(content.size()). Returns the frame's size.
+  std::size_t encode(std::span<const std::byte> content, std::span<std::byte> frame);
+  static std::size_t bound(std::size_t content_size);
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+// The bytes of content that a frame claims, if `head` (the frame or its first 18 bytes) starts a frame of format 1.
+std::optional<std::size_t> frame_content_size(std::span<const std::byte> head);
+
+class FrameDecoder {
+ public:
+  FrameDecoder();
+  FrameDecoder(FrameDecoder&&) noexcept;
+  FrameDecoder& operator=(FrameDecoder&&) noexcept;
+  ~FrameDecoder();
+
+  // `frame` must be exactly one data frame whose content is exactly content.size() bytes. Returns what is wrong with
+  // it, or nullptr. `content` is then undefined.
+  const char* decode(std::span<const std::byte> frame, std::span<std::byte> content);
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+}  // namespace holdall::bundle

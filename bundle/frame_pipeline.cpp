@@ -1,0 +1,310 @@
+#include "bundle/frame_pipeline.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "bundle/chunker.h"
+#include "bundle/error.h"
+#include "bundle/frame.h"
+#include "bundle/limits.h"
+
+namespace holdall::bundle {
+
+namespace {
+
+constexpr std::size_t kSlabBytes = 2 * kMaxChunk;
+constexpr unsigned kSlabsPerThread = 2;
+constexpr std::size_t kItemsPerThread = 128;
+
+struct Slab {
+  std::unique_ptr<std::byte[]> bytes = std::make_unique_for_overwrite<std::byte[]>(kSlabBytes);
+  unsigned users = 0;  // items that point into it, and the buffer while it fills it
+};
+
+// A piece of the tar stream on its way to a frame.
+struct Item {
+  std::vector<std::byte> glue;         // its bytes, if it is no chunk
+  std::span<const std::byte> content;  // in `glue` or in `slab`
+  Slab* slab = nullptr;
+  Entry* entry = nullptr;         // of a chunk
+  std::uint64_t file_offset = 0;  // of a chunk
+  bool whole = false;             // the chunk is all of its file
+  bool compressed = false, hashed = true;
+
+  std::unique_ptr<std::byte[]> frame;
+  std::size_t frame_size = 0;
+  std::uint32_t checksum = 0;
+  Digest digest{};
+  bool zeros = false;
+};
+
+bool all_zero(std::span<const std::byte> bytes) {
+  // Compares the bytes with themselves, one further: memcmp is vectorised.
+  return bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+}  // namespace
+
+struct FramePipeline::State {
+  State(int zstd_level, unsigned thread_count, ByteSink byte_sink)
+      : sink(std::move(byte_sink)),
+        max_items(kItemsPerThread * thread_count),
+        max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
+    try {
+      for (unsigned i = 0; i < thread_count; ++i) {
+        threads.emplace_back([this, zstd_level] { guarded([&] { compress(zstd_level); }); });
+      }
+      threads.emplace_back([this] { guarded([&] { hash_files(); }); });
+      threads.emplace_back([this] { guarded([&] { write(); }); });
+    } catch (...) {
+      stop(nullptr);
+      join();
+      throw;
+    }
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    stop(nullptr);
+    join();
+  }
+
+  void stop(std::exception_ptr why) noexcept {
+    {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::move(why);
+      stopping = true;
+    }
+    for (std::condition_variable* condition : {&compressible, &hashable, &writable, &space}) condition->notify_all();
+  }
+
+  void join() {
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+  }
+
+  template <class Body>
+  void guarded(Body body) noexcept {
+    try {
+      body();
+    } catch (...) {
+      stop(std::current_exception());
+    }
+  }
+
+  // For the caller's thread: waits for `condition`, or throws what a thread failed with.
+  template <class Condition>
+  void wait(std::unique_lock<std::mutex>& lock, Condition condition) {
+    space.wait(lock, [&] { return stopping || condition(); });
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  // The next of `queue`, or nullptr when the pipeline stops.
+  Item* next(std::deque<Item*>& queue, std::condition_variable& filled) {
+    std::unique_lock lock(mutex);
+    filled.wait(lock, [&] { return stopping || !queue.empty(); });
+    if (stopping) return nullptr;
+    Item* const item = queue.front();
+    queue.pop_front();
+    return item;
+  }
+
+  void compress(int level);
+  void hash_files();
+  void write();
+  void push(std::unique_ptr<Item> item);
+  Slab* take_slab();
+
+  const ByteSink sink;
+  const std::size_t max_items, max_slabs;
+
+  std::mutex mutex;
+  std::condition_variable compressible, hashable, writable, space;
+  std::deque<std::unique_ptr<Item>> line;  // in the order of the archive
+  std::deque<Item*> to_compress, to_hash;
+  std::vector<std::unique_ptr<Slab>> slabs;
+  bool stopping = false;
+  std::exception_ptr failure;
+  std::vector<std::thread> threads;
+
+  // The caller's thread only:
+  Slab* slab = nullptr;
+  std::size_t begin = 0, end = 0;  // the pending bytes of `slab`
+  std::uint64_t file_offset = 0;   // of them
+
+  // The writer thread only; after drain() the caller's:
+  std::vector<SeekEntry> seek_entries;
+  std::uint64_t written = 0;
+  Sha256 archive_hash;
+};
+
+void FramePipeline::State::compress(int level) {
+  FrameEncoder encoder(level);
+  while (Item* const item = next(to_compress, compressible)) {
+    const std::size_t bound = FrameEncoder::bound(item->content.size());
+    item->frame = std::make_unique_for_overwrite<std::byte[]>(bound);
+    item->frame_size = encoder.encode(item->content, {item->frame.get(), bound});
+    item->checksum = xxh64_low32(item->content);
+    if (item->entry != nullptr) {
+      item->digest = sha256(item->content);
+      item->zeros = all_zero(item->content);
+    }
+    const std::lock_guard lock(mutex);
+    item->compressed = true;
+    if (line.front().get() == item) writable.notify_one();
+  }
+}
+
+// The digest of a file is that of its chunks in order, so it is one thread's work; chunks come here in order.
+void FramePipeline::State::hash_files() {
+  std::optional<Sha256> hash;
+  while (Item* const item = next(to_hash, hashable)) {
+    if (item->file_offset == 0) hash.emplace();
+    hash->update(item->content);
+    if (item->file_offset + item->content.size() == item->entry->size) item->entry->digest = hash->finish();
+    const std::lock_guard lock(mutex);
+    item->hashed = true;
+    if (line.front().get() == item) writable.notify_one();
+  }
+}
+
+void FramePipeline::State::write() {
+  for (;;) {
+    std::unique_ptr<Item> item;
+    {
+      std::unique_lock lock(mutex);
+      writable.wait(lock,
+                    [&] { return stopping || (!line.empty() && line.front()->compressed && line.front()->hashed); });
+      if (stopping) return;
+      item = std::move(line.front());
+    }
+    const std::span<const std::byte> frame(item->frame.get(), item->frame_size);
+    sink(frame);
+    archive_hash.update(frame);
+    seek_entries.push_back(
+        {static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(item->content.size()), item->checksum});
+    if (item->entry != nullptr) {
+      item->entry->chunks.push_back(
+          {written, frame.size(), item->file_offset, item->content.size(), item->digest, item->zeros});
+      if (item->whole) item->entry->digest = item->digest;
+    }
+    written += frame.size();
+    const std::lock_guard lock(mutex);
+    line.pop_front();
+    if (item->slab != nullptr) --item->slab->users;
+    space.notify_one();
+  }
+}
+
+void FramePipeline::State::push(std::unique_ptr<Item> item) {
+  std::unique_lock lock(mutex);
+  wait(lock, [this] { return line.size() < max_items; });
+  to_compress.push_back(item.get());
+  compressible.notify_one();
+  if (!item->hashed) {
+    to_hash.push_back(item.get());
+    hashable.notify_one();
+  }
+  line.push_back(std::move(item));
+}
+
+Slab* FramePipeline::State::take_slab() {
+  std::unique_lock lock(mutex);
+  const auto free = [this] {
+    return std::ranges::find_if(slabs, [](const auto& candidate) { return candidate->users == 0; });
+  };
+  if (free() == slabs.end() && slabs.size() < max_slabs) slabs.push_back(std::make_unique<Slab>());
+  wait(lock, [&] { return free() != slabs.end(); });
+  Slab* const taken = free()->get();
+  taken->users = 1;
+  return taken;
+}
+
+FramePipeline::FramePipeline(int level, unsigned threads, ByteSink sink)
+    : state_(std::make_unique<State>(level, threads, std::move(sink))) {}
+FramePipeline::~FramePipeline() = default;
+
+std::span<std::byte> FramePipeline::room(std::size_t wanted) {
+  State& state = *state_;
+  // A chunk must stay contiguous, so a slab is left when it cannot take what is wanted.
+  if (state.slab == nullptr || kSlabBytes - state.end < wanted) {
+    Slab* const fresh = state.take_slab();
+    const std::size_t size = state.end - state.begin;
+    if (state.slab != nullptr) {
+      std::memcpy(fresh->bytes.get(), state.slab->bytes.get() + state.begin, size);
+      const std::lock_guard lock(state.mutex);
+      --state.slab->users;
+    }
+    state.slab = fresh;
+    state.begin = 0;
+    state.end = size;
+  }
+  return {state.slab->bytes.get() + state.end, std::min(wanted, kSlabBytes - state.end)};
+}
+
+void FramePipeline::fill(std::size_t size) {
+  state_->end += size;
+}
+
+std::span<const std::byte> FramePipeline::pending() const {
+  if (state_->slab == nullptr) return {};
+  return {state_->slab->bytes.get() + state_->begin, state_->end - state_->begin};
+}
+
+void FramePipeline::push_chunk(Entry& entry, std::size_t size) {
+  State& state = *state_;
+  auto item = std::make_unique<Item>();
+  item->content = pending().first(size);
+  item->slab = state.slab;
+  item->entry = &entry;
+  item->file_offset = state.file_offset;
+  item->whole = size == entry.size;
+  item->hashed = item->whole;
+  {
+    const std::lock_guard lock(state.mutex);
+    ++state.slab->users;
+  }
+  state.begin += size;
+  state.file_offset = state.file_offset + size == entry.size ? 0 : state.file_offset + size;
+  state.push(std::move(item));
+}
+
+void FramePipeline::push_glue(std::vector<std::byte> bytes) {
+  auto item = std::make_unique<Item>();
+  item->glue = std::move(bytes);
+  item->content = item->glue;
+  state_->push(std::move(item));
+}
+
+void FramePipeline::drain() {
+  {
+    std::unique_lock lock(state_->mutex);
+    state_->wait(lock, [this] { return state_->line.empty(); });
+  }
+  state_->stop(nullptr);
+  state_->join();
+}
+
+void FramePipeline::write_directly(std::span<const std::byte> bytes) {
+  state_->sink(bytes);
+  state_->archive_hash.update(bytes);
+  state_->written += bytes.size();
+}
+
+std::vector<SeekEntry> FramePipeline::take_seek_entries() {
+  return std::move(state_->seek_entries);
+}
+std::uint64_t FramePipeline::bytes_written() const {
+  return state_->written;
+}
+Digest FramePipeline::finish_digest() {
+  return state_->archive_hash.finish();
+}
+
+}  // namespace holdall::bundle

@@ -1,0 +1,52 @@
+// Turns pieces of the tar stream into frames: cut in one thread, compressed and hashed in several, written in order.
+// The output does not depend on how many threads there are. Used by the writer only.
+//
+//   caller: reads and cuts -> line -> workers: chunk digest, compress -> writer thread: sink, archive digest
+//                               \--> hasher: digests of files of several chunks
+//
+// Memory: per thread two slabs of 8 MiB of payload, the frames made of them, and one compression context.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "bundle/digest.h"
+#include "bundle/seek_table.h"
+#include "bundle/toc.h"
+#include "bundle/writer.h"
+
+namespace holdall::bundle {
+
+// Every member throws what a thread of the pipeline failed with.
+class FramePipeline {
+ public:
+  FramePipeline(int level, unsigned threads, ByteSink sink);
+  ~FramePipeline();
+
+  // Where the caller reads payload into. Bytes that are read and not yet cut are contiguous.
+  // room(): free bytes behind the pending ones, at least one, at most `wanted`; may wait for the pipeline.
+  std::span<std::byte> room(std::size_t wanted);
+  void fill(std::size_t size);  // `size` bytes of the room are filled
+  std::span<const std::byte> pending() const;
+
+  // The next `size` pending bytes become a frame and the next chunk of `entry`, whose chunks and digest are filled in
+  // by the time drain() returns. The entry must stay where it is until then.
+  void push_chunk(Entry& entry, std::size_t size);
+  void push_glue(std::vector<std::byte> bytes);
+
+  // Waits until everything is written. Only then:
+  void drain();
+  void write_directly(std::span<const std::byte> bytes);
+  std::vector<SeekEntry> take_seek_entries();
+  std::uint64_t bytes_written() const;
+  Digest finish_digest();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace holdall::bundle

@@ -1,0 +1,12 @@
+// The tar stream of a bundle against its TOC: what any tar program would unpack is what the TOC says.
+#pragma once
+
+#include "bundle/reader.h"
+
+namespace holdall::bundle {
+
+// Reads the frames between the files' payloads: every member's header, padding and the end of the archive. Payloads
+// are not read: chunk digests cover them. Throws Error{kBadBundle} at the first difference, naming the member.
+void check_tar_stream(const Reader& reader);
+
+}  // namespace holdall::bundle

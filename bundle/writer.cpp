@@ -1,0 +1,183 @@
+#include "bundle/writer.h"
+
+#include <zstd.h>
+
+#include <algorithm>
+#include <deque>
+#include <thread>
+#include <utility>
+
+#include "bundle/byte_order.h"
+#include "bundle/chunker.h"
+#include "bundle/error.h"
+#include "bundle/frame_pipeline.h"
+#include "bundle/limits.h"
+#include "bundle/seek_table.h"
+#include "bundle/tar_header.h"
+#include "bundle/toc_rules.h"
+
+namespace holdall::bundle {
+
+namespace {
+
+// Members without contents share a glue frame up to this size.
+constexpr std::size_t kMaxGlue = 64 * 1024;
+
+// How much of a file is read at a time: it is cut while it is still in the cache.
+constexpr std::size_t kReadBytes = 512 * 1024;
+
+unsigned thread_count(unsigned wanted) {
+  return wanted != 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+struct Writer::State {
+  State(const WriterOptions& writer_options, ByteSink sink)
+      : options(writer_options),
+        pipeline(writer_options.level, thread_count(writer_options.threads), std::move(sink)) {}
+
+  void add(Entry&& given, const ByteSource& source);
+  void add_payload(Entry& entry, const ByteSource& source);
+  void flush_glue();
+  WriteSummary finish();
+
+  WriterOptions options;
+  TreeRules tree;
+  std::deque<Entry> entries;  // stable addresses: the pipeline fills in digests and chunks
+  std::vector<std::byte> glue;
+  WriteSummary summary;
+  FramePipeline pipeline;  // last: its threads, which use the entries, end first
+};
+
+void Writer::State::add(Entry&& given, const ByteSource& source) {
+  Entry& entry = entries.emplace_back(std::move(given));
+  entry.chunks.clear();
+  entry.digest = {};
+  if (entry.type != EntryType::kRegular) entry.size = 0;
+  if (std::string fault = tree.add(entry); !fault.empty()) {
+    throw Error(ErrorKind::kCannotPack, "cannot pack '" + entry.path + "': it " + fault);
+  }
+  if (entry.size > kMaxFileBytes)
+    throw Error(ErrorKind::kCannotPack, "cannot pack '" + entry.path + "': it is too large");
+  const auto header = make_tar_header(entry, options.mtime);
+  const auto bytes = as_byte_span(header);
+  glue.insert(glue.end(), bytes.begin(), bytes.end());
+  if (entry.type != EntryType::kRegular) {
+    if (glue.size() >= kMaxGlue) flush_glue();
+    return;
+  }
+  ++summary.files;
+  summary.bytes += entry.size;
+  if (entry.size == 0) {
+    entry.digest = sha256({});
+    if (glue.size() >= kMaxGlue) flush_glue();
+  } else {
+    flush_glue();
+  }
+  add_payload(entry, source);
+  glue.resize(glue.size() + tar_padding(entry.size));
+}
+
+void Writer::State::add_payload(Entry& entry, const ByteSource& source) {
+  const auto fail = [&](const std::string& cause) {
+    return Error(ErrorKind::kInternal, "cannot pack '" + entry.path + "': " + cause);
+  };
+  if (!source) {
+    if (entry.size != 0) throw fail("no source of its bytes");
+    return;
+  }
+  Chunker chunker;
+  std::uint64_t unread = entry.size;
+  while (unread > 0) {
+    const std::span<std::byte> room =
+        pipeline.room(static_cast<std::size_t>(std::min<std::uint64_t>(unread, kReadBytes)));
+    const std::size_t got = source(room);
+    if (got == 0) throw fail("it ended " + std::to_string(unread) + " bytes early: it changed while it was read");
+    if (got > room.size()) throw fail("its source gave more than was asked for");
+    pipeline.fill(got);
+    unread -= got;
+    while (!pipeline.pending().empty()) {
+      const std::optional<std::size_t> size = chunker.cut(pipeline.pending(), unread == 0);
+      if (!size) break;
+      pipeline.push_chunk(entry, *size);
+    }
+  }
+  std::byte beyond;
+  if (source({&beyond, 1}) != 0)
+    throw fail("it has more than " + std::to_string(entry.size) + " bytes: it changed while it was read");
+}
+
+void Writer::State::flush_glue() {
+  if (!glue.empty()) pipeline.push_glue(std::exchange(glue, {}));
+}
+
+WriteSummary Writer::State::finish() {
+  if (std::string fault = tree.link_fault(); !fault.empty())
+    throw Error(ErrorKind::kCannotPack, "cannot pack: " + fault);
+  glue.resize(glue.size() + 2 * kTarBlock);  // the end of a tar
+  flush_glue();
+  pipeline.drain();
+
+  Toc toc;
+  toc.entries.assign(std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+  const std::string json = to_json(toc);
+  if (json.size() > kMaxTocBytes)
+    throw Error(ErrorKind::kCannotPack, "cannot pack: too many files for one table of contents");
+  std::vector<std::byte> packed(ZSTD_compressBound(json.size()));
+  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
+  if (!context) throw Error(ErrorKind::kInternal, "cannot set up zstd: out of memory");
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, std::max(options.level, 3));
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  const std::size_t size = ZSTD_compress2(context.get(), packed.data(), packed.size(), json.data(), json.size());
+  if (ZSTD_isError(size))
+    throw Error(ErrorKind::kInternal, std::string("cannot compress the TOC: ") + ZSTD_getErrorName(size));
+  packed.resize(size);
+
+  std::vector<SeekEntry> table = pipeline.take_seek_entries();
+  const Footer footer{pipeline.bytes_written() + kSkippableHeader, packed.size(), json.size(), 0};
+  std::vector<std::byte> tail;
+  append_skippable_header(tail, kSkippableMagic, static_cast<std::uint32_t>(packed.size()));
+  tail.insert(tail.end(), packed.begin(), packed.end());
+  table.push_back({static_cast<std::uint32_t>(tail.size()), 0, kEmptyChecksum});
+  append_footer(tail, footer);
+  table.push_back({kFooterFrame, 0, kEmptyChecksum});
+  append_seek_table(tail, table);
+  pipeline.write_directly(tail);
+
+  summary.archive_bytes = pipeline.bytes_written();
+  summary.archive_digest = pipeline.finish_digest();
+  summary.toc_offset = footer.toc_offset;
+  summary.toc_size = footer.toc_size;
+  summary.toc_uncompressed_size = footer.toc_uncompressed_size;
+  summary.toc_digest = sha256(packed);
+  summary.frames = table.size();
+  return summary;
+}
+
+Writer::Writer(const BundleInfo& info, const WriterOptions& options, ByteSink sink) {
+  const std::string json = to_json(info);
+  parse_bundle_info(json);  // what a reader would refuse is not written
+  state_ = std::make_unique<State>(options, std::move(sink));
+  Entry entry;
+  entry.path = (options.root.empty() ? "" : options.root + '/') + "holdall/bundle.json";
+  entry.size = json.size();
+  state_->add(std::move(entry), [rest = as_byte_span(json)](std::span<std::byte> out) mutable {
+    const std::size_t size = std::min(out.size(), rest.size());
+    std::copy_n(rest.begin(), size, out.begin());
+    rest = rest.subspan(size);
+    return size;
+  });
+}
+
+Writer::~Writer() = default;
+
+void Writer::add(Entry entry, ByteSource source) {
+  state_->add(std::move(entry), source);
+}
+
+WriteSummary Writer::finish() {
+  return state_->finish();
+}
+
+}  // namespace holdall::bundle
