@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "runtime/error.h"
@@ -46,24 +47,35 @@ utf8proc_propval_t combining_class(utf8proc_int32_t code_point) {
   return utf8proc_get_property(code_point)->combining_class;
 }
 
-CodePoints decomposed(const std::string& text) {
-  CodePoints out;
-  out.reserve(text.size());
-  const auto* data = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  for (std::size_t i = 0; i < text.size();) {
-    utf8proc_int32_t code_point = 0;
-    i += static_cast<std::size_t>(utf8proc_iterate(data + i, static_cast<utf8proc_ssize_t>(text.size() - i), &code_point));
-    std::array<utf8proc_int32_t, 8> parts{};  // canonical decompositions have at most 4
-    int last_boundary = 0;
-    const auto count = utf8proc_decompose_char(code_point, parts.data(), parts.size(),
-                                               static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE),
-                                               &last_boundary);
-    if (count < 0 || count > static_cast<utf8proc_ssize_t>(parts.size())) {
-      throw Error(ErrorKind::kInternal, std::string("cannot normalize text: ") + utf8proc_errmsg(count));
-    }
-    out.insert(out.end(), parts.begin(), parts.begin() + count);
+// Combining marks of Unicode 10 to 15. The reference's tables are those of Unicode 9, to which they are unassigned:
+// they stay where they are, and nothing composes or is reordered across them.
+constexpr std::pair<utf8proc_int32_t, utf8proc_int32_t> kNewerMarks[] = {
+    {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},     {0xc3c, 0xc3c},
+    {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},   {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},
+    {0xa82c, 0xa82c},   {0x10d24, 0x10d27}, {0x10eab, 0x10eac}, {0x10efd, 0x10eff}, {0x10f46, 0x10f50},
+    {0x10f82, 0x10f85}, {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+    {0x1193d, 0x1193e}, {0x11943, 0x11943}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47},
+    {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97}, {0x11f41, 0x11f42},
+    {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef},
+    {0x1e4ec, 0x1e4ef},
+};
+
+bool is_newer_mark(utf8proc_int32_t code_point) {
+  const auto* range = std::lower_bound(std::begin(kNewerMarks), std::end(kNewerMarks), code_point,
+                                       [](const auto& r, utf8proc_int32_t c) { return r.second < c; });
+  return range != std::end(kNewerMarks) && range->first <= code_point;
+}
+
+void append_decomposed(utf8proc_int32_t code_point, CodePoints& out) {
+  std::array<utf8proc_int32_t, 8> parts{};  // canonical decompositions have at most 4
+  int last_boundary = 0;
+  const auto count = utf8proc_decompose_char(code_point, parts.data(), parts.size(),
+                                             static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE),
+                                             &last_boundary);
+  if (count < 0 || count > static_cast<utf8proc_ssize_t>(parts.size())) {
+    throw Error(ErrorKind::kInternal, std::string("cannot normalize text: ") + utf8proc_errmsg(count));
   }
-  return out;
+  out.insert(out.end(), parts.begin(), parts.begin() + count);
 }
 
 // Canonical ordering. utf8proc_decompose does it by exchanging neighbours, which is quadratic in a run of marks.
@@ -77,6 +89,22 @@ void order_marks(CodePoints& code_points) {
     std::stable_sort(it, end, [](auto a, auto b) { return combining_class(a) < combining_class(b); });
     it = end;
   }
+}
+
+void append_utf8(utf8proc_int32_t code_point, std::string& out) {
+  std::array<utf8proc_uint8_t, 4> bytes{};
+  const auto size = utf8proc_encode_char(code_point, bytes.data());
+  out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
+}
+
+// Orders and composes what has been decomposed, and empties it.
+void flush(CodePoints& code_points, std::string& out) {
+  order_marks(code_points);
+  const auto count = utf8proc_normalize_utf32(code_points.data(), static_cast<utf8proc_ssize_t>(code_points.size()),
+                                              static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+  if (count < 0) throw Error(ErrorKind::kInternal, std::string("cannot normalize text: ") + utf8proc_errmsg(count));
+  for (utf8proc_ssize_t i = 0; i < count; ++i) append_utf8(code_points[static_cast<std::size_t>(i)], out);
+  code_points.clear();
 }
 
 }  // namespace
@@ -95,18 +123,21 @@ std::string valid_utf8(std::string_view text) {
 
 std::string nfc(const std::string& text) {
   if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; })) return text;
-  CodePoints code_points = decomposed(text);
-  order_marks(code_points);
-  const auto count = utf8proc_normalize_utf32(code_points.data(), static_cast<utf8proc_ssize_t>(code_points.size()),
-                                              static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
-  if (count < 0) throw Error(ErrorKind::kInternal, std::string("cannot normalize text: ") + utf8proc_errmsg(count));
   std::string out;
   out.reserve(text.size());
-  for (utf8proc_ssize_t i = 0; i < count; ++i) {
-    std::array<utf8proc_uint8_t, 4> bytes{};
-    const auto size = utf8proc_encode_char(code_points[static_cast<std::size_t>(i)], bytes.data());
-    out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
+  CodePoints pending;
+  const auto* data = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  for (std::size_t i = 0; i < text.size();) {
+    utf8proc_int32_t code_point = 0;
+    i += static_cast<std::size_t>(utf8proc_iterate(data + i, static_cast<utf8proc_ssize_t>(text.size() - i), &code_point));
+    if (is_newer_mark(code_point)) {
+      flush(pending, out);
+      append_utf8(code_point, out);
+    } else {
+      append_decomposed(code_point, pending);
+    }
   }
+  flush(pending, out);
   return out;
 }
 
