@@ -59,6 +59,9 @@ void check_type(const fs::path& file, const Json& part, const char* name, const 
 void check_pipeline(const fs::path& file, const Json& json) {
   check_type(file, json.at("model"), "the model", "BPE");
   check_type(file, json.value("normalizer", Json()), "the normalizer", "NFC");
+  if (json.contains("post_processor") && !json.at("post_processor").is_null()) {
+    check_type(file, json.at("post_processor"), "the post-processor", "ByteLevel");  // adds no token
+  }
   const Json& words = json.at("pre_tokenizer");
   check_type(file, words, "the pre-tokenizer", "Sequence");
   const Json& steps = words.at("pretokenizers");
