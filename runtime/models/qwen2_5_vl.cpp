@@ -20,8 +20,8 @@ using namespace qwen25vl;
 
 constexpr const char* kImageToken = "<|image_pad|>";
 
-// transformers 5 saves `model.language_model.*` and `model.visual.*` for some of its classes; the released checkpoints
-// have `model.*` and `visual.*`.
+// Weights are saved as `model.*` and `visual.*`, or under the names of transformers' modules, `model.language_model.*` and
+// `model.visual.*`.
 Source source_of(weights::Checkpoint& checkpoint, const char* nested, const char* flat, const char* witness,
                  at::Device device, at::ScalarType dtype) {
   return {checkpoint, checkpoint.has(std::string(nested) + witness) ? nested : flat, device, dtype};

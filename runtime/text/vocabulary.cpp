@@ -56,12 +56,22 @@ void check_type(const fs::path& file, const Json& part, const char* name, const 
   if (type != needed) refuse(file, std::string(name) + " is '" + type + "', not '" + needed + "'");
 }
 
+// Only such as add no token: none, byte level (offsets), or a template that is the text alone.
+void check_post_processor(const fs::path& file, const Json& processor) {
+  if (processor.is_null()) return;
+  if (processor.value("type", "") == "TemplateProcessing") {
+    for (const Json& part : processor.at("single")) {
+      if (!part.contains("Sequence")) refuse(file, "the post-processor adds tokens: " + part.dump());
+    }
+  } else {
+    check_type(file, processor, "the post-processor", "ByteLevel");
+  }
+}
+
 void check_pipeline(const fs::path& file, const Json& json) {
   check_type(file, json.at("model"), "the model", "BPE");
   check_type(file, json.value("normalizer", Json()), "the normalizer", "NFC");
-  if (json.contains("post_processor") && !json.at("post_processor").is_null()) {
-    check_type(file, json.at("post_processor"), "the post-processor", "ByteLevel");  // adds no token
-  }
+  check_post_processor(file, json.value("post_processor", Json()));
   const Json& words = json.at("pre_tokenizer");
   check_type(file, words, "the pre-tokenizer", "Sequence");
   const Json& steps = words.at("pretokenizers");

@@ -158,8 +158,11 @@ TEST_F(TokenizerTest, RefusesWhatWouldTokenizeOtherwise) {
   json["model"]["dropout"] = 0.1;
   expect_refused(json, "'dropout' is not known here: 0.1");
   json = files_.json();
-  json["post_processor"] = {{"type", "TemplateProcessing"}};
-  expect_refused(json, "the post-processor is 'TemplateProcessing', not 'ByteLevel'");
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, start = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
+  json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", Json::array({text})}};
+  EXPECT_THAT(load(json).encode("hello"), ElementsAre(259));
+  json["post_processor"]["single"] = Json::array({start, text});
+  expect_refused(json, "the post-processor adds tokens");
 }
 
 TEST_F(TokenizerTest, RefusesBrokenFilesByName) {
