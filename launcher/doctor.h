@@ -1,6 +1,9 @@
 // Can this host run the bundle? Each answer says what was found and where, what is needed and why, and what to do.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,11 +15,14 @@ namespace holdall::launcher {
 enum class Status { kOk, kWarn, kFail, kSkip };
 enum class Verdict { kCompatible, kIncompatible, kUnknown };
 
+// A check that was skipped although the bundle has a need (kSkip with `need`) leaves the verdict unknown.
 struct Check {
-  std::string id;      // "driver", "glibc", "disk", …
+  std::string id{};  // "driver", "glibc", "disk", …
   Status status = Status::kOk;
-  std::string code;    // E_… of 13-rulings, for kFail and kWarn
-  std::string found, source, need, why, fix;
+  std::string code{};  // E_…, for kFail and kWarn; empty where a warning has none
+  std::string found{}, source{}, need{}, why{}, fix{};
+  std::string subject{};  // the device that is meant, e.g. "GPU0 Tesla V100 (sm_70)"; text only
+  std::string note{};     // one more line, e.g. "not tried: …"; text only
 };
 
 struct Device {
@@ -33,18 +39,26 @@ struct Diagnosis {
 };
 
 struct DoctorOptions {
-  std::string sysroot;      // every file of the host is read below it; empty: "/"
-  std::string libcuda;      // the user's word, wherever it lies
-  std::string root;         // the store that would be installed into: disk, noexec, NFS
-  bool allow_cpu = false;   // a bundle that wants CUDA may run on the CPU
+  std::string sysroot;     // every file of the host is read below it; empty: "/"
+  std::string libcuda;     // the user's word, wherever it lies
+  std::string root;        // the store that would be installed into: disk, noexec, NFS
+  bool allow_cpu = false;  // a bundle that wants CUDA may run on the CPU
+  bool allow_network_filesystem = false;
+  // CONDA_OVERRIDE_CUDA, CONDA_OVERRIDE_GLIBC, CUDA_VISIBLE_DEVICES and what the child gets; absent: the process's own.
+  std::optional<std::map<std::string, std::string>> environment;
+  std::chrono::milliseconds probe_timeout{30'000};
 };
 
-// `info` absent: the host alone. CUDA is touched only in a child process with a deadline. Never throws for what it finds
-// on the host.
+// `info` absent: the host alone. CUDA is touched only in a child process with a deadline. Never throws for what it
+// finds on the host.
 Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options);
 
 // The text that people read: one block per finding, the verdict last.
 std::string to_text(const Diagnosis& diagnosis, bool colour);
 std::string to_json(const Diagnosis& diagnosis);
+
+// The gate of install, upgrade and run. Writes warnings and refusals to stderr. Throws Error{kIncompatible}, or
+// Error{kStorage} if only the disk is at fault, when the verdict is incompatible; unknown is a warning.
+void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name);
 
 }  // namespace holdall::launcher
