@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bundle/reader.h"
@@ -14,6 +15,8 @@ struct ExtractOptions {
   std::string prefix;      // absolute path that relocations write: where the tree will live in the end
   unsigned threads = 0;    // 0: all processors
   bool durable = true;     // fsync files and folders before returning
+  // Called before each change to the disk (with one thread in a fixed order): tests kill the process there.
+  std::function<void(std::string_view call, std::string_view path)> before_change;
   // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

@@ -227,6 +227,13 @@ Digest Reader::toc_digest() const {
   return state_->toc_digest;
 }
 
+std::vector<std::byte> Reader::toc_bytes() const {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(footer().toc_size));
+  state_->archive->read_at(footer().toc_offset, bytes);
+  if (sha256(bytes) != toc_digest()) bad("bad TOC: it changed while the archive was read");
+  return bytes;
+}
+
 std::string Reader::release_id() const {
   return info().name + '-' + info().version + '-' + to_hex(toc_digest()).substr(0, 12);
 }

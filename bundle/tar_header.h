@@ -31,6 +31,7 @@ struct TarHeader {
   EntryType type = EntryType::kRegular;
   bool executable = false;
   std::uint64_t size = 0;
+  std::int64_t mtime = 0;  // seconds since the epoch
 };
 
 // Reads one member's header blocks; `next` fills a block or throws. Returns nothing at a zero block, the archive's end.

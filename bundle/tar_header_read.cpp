@@ -46,12 +46,12 @@ class Block {
     if (number(108, 8) != 0 || number(116, 8) != 0) bad("owner is not 0");
     if (!text(265, 32).empty() || !text(297, 32).empty()) bad("it names an owner");
     if (number(329, 8) != 0 || number(337, 8) != 0) bad("device numbers");
-    number(136, 12);  // mtime
   }
 
   char type() const { return bytes_[156]; }
   std::uint64_t mode() const { return number(100, 8); }
   std::uint64_t size() const { return number(124, 12); }
+  std::int64_t mtime() const { return static_cast<std::int64_t>(number(136, 12)); }
   std::string link() const { return text(157, 100); }
   std::string path() const {
     const std::string prefix = text(345, 155);
@@ -144,6 +144,7 @@ std::optional<TarHeader> read_tar_header(const std::function<void(std::span<std:
   header.path = find("path") != pax.end() ? find("path")->second : block.path();
   header.link_target = find("linkpath") != pax.end() ? find("linkpath")->second : block.link();
   header.size = block.size();
+  header.mtime = block.mtime();
   if (const auto size = find("size"); size != pax.end() && size->second != std::to_string(header.size)) {
     bad("PAX and ustar give different sizes");
   }

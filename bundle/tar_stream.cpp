@@ -68,17 +68,19 @@ void check_zeros(Glue& glue, std::size_t size) {
 
 }  // namespace
 
-void check_tar_stream(const Reader& reader) {
+std::int64_t check_tar_stream(const Reader& reader) {
   constexpr int kMaxEndBlocks = 2048;
   Glue glue(reader);
   const auto next = [&](std::span<std::byte> block) { glue.read(block); };
   const std::string* path = nullptr;
+  std::optional<std::int64_t> mtime;
   try {
     for (const Entry& entry : reader.toc().entries) {
       path = &entry.path;
       const std::optional<TarHeader> header = read_tar_header(next);
       if (!header) bad("the tar stream ends before it");
       if (std::string fault = tar_header_fault(*header, entry); !fault.empty()) bad(fault);
+      if (!mtime) mtime = header->mtime;
       if (entry.chunks.empty()) continue;
       glue.skip_payload(entry);
       check_zeros(glue, tar_padding(entry.size));
@@ -92,6 +94,7 @@ void check_tar_stream(const Reader& reader) {
     if (read_tar_header(next)) bad("the tar stream has members that the TOC does not list");
   }
   if (blocks < 2) bad("the tar stream has no end");
+  return mtime.value_or(0);
 }
 
 }  // namespace holdall::bundle

@@ -7,6 +7,7 @@ namespace holdall::bundle {
 
 // Reads the frames between the files' payloads: every member's header, padding and the end of the archive. Payloads
 // are not read: chunk digests cover them. Throws Error{kBadBundle} at the first difference, naming the member.
-void check_tar_stream(const Reader& reader);
+// Returns the time of the first member, which the writer gives to all.
+std::int64_t check_tar_stream(const Reader& reader);
 
 }  // namespace holdall::bundle

@@ -1,0 +1,362 @@
+// Unpacking, in four steps: the tar headers against the TOC and the folders; then every chunk, by all threads at once;
+// then links; then modes and durability of the folders, bottom-up. Only paths of the validated TOC are created, and only
+// through SafeFolder.
+//
+// A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk, writes it,
+// and hands the buffer to the file's OrderedHash. Memory is bounded by the number of buffers. There is no dead end: the
+// chunk that a hash waits for was taken before any later one, so it has a buffer and a thread.
+#include "bundle/extract.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "bundle/chunk_order.h"
+#include "bundle/error.h"
+#include "bundle/file_sink.h"
+#include "bundle/limits.h"
+#include "bundle/member_path.h"
+#include "bundle/ordered_hash.h"
+#include "bundle/safe_folder.h"
+#include "bundle/tar_stream.h"
+
+namespace holdall::bundle {
+namespace {
+
+// A text file is relocated in memory.
+constexpr std::uint64_t kLargestText = std::uint64_t{256} << 20;
+// Up to so many files are made durable one by one; above, one syncfs is cheaper than a journal commit per file.
+constexpr std::size_t kFilesSyncedSingly = 256;
+constexpr auto kProgressInterval = std::chrono::milliseconds(50);
+
+// Before Linux 5.8 syncfs swallows write-back errors.
+bool syncfs_reports_errors() {
+  utsname system{};
+  int major = 0, minor = 0;
+  if (::uname(&system) != 0 || std::sscanf(system.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 5 || (major == 5 && minor >= 8);
+}
+
+enum class Durability { kNone, kEachFile, kWholeFilesystem };
+
+Durability durability(const Toc& toc, const ExtractOptions& options) {
+  if (!options.durable) return Durability::kNone;
+  const auto files = std::count_if(toc.entries.begin(), toc.entries.end(),
+                                   [](const Entry& entry) { return entry.type == EntryType::kRegular; });
+  return static_cast<std::size_t>(files) > kFilesSyncedSingly && syncfs_reports_errors() ? Durability::kWholeFilesystem
+                                                                                         : Durability::kEachFile;
+}
+
+bool is_text(const Entry& entry) {
+  return std::any_of(entry.relocations.begin(), entry.relocations.end(),
+                     [](const Relocation& record) { return record.kind == RelocationKind::kText; });
+}
+
+using Buffer = std::vector<std::byte>;
+
+// A queue that threads take from; close() wakes them with nothing.
+template <typename Item>
+class Channel {
+ public:
+  void put(Item item) {
+    {
+      const std::lock_guard lock(mutex_);
+      items_.push_back(std::move(item));
+    }
+    ready_.notify_one();
+  }
+  std::optional<Item> take() {
+    std::unique_lock lock(mutex_);
+    ready_.wait(lock, [&] { return closed_ || !items_.empty(); });
+    if (items_.empty()) return std::nullopt;
+    Item item = std::move(items_.front());
+    items_.pop_front();
+    return item;
+  }
+  // What is queued is still handed out by finish(), and dropped by stop().
+  void finish() {
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    ready_.notify_all();
+  }
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+      items_.clear();
+    }
+    ready_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Item> items_;
+  bool closed_ = false;
+};
+
+struct File {
+  File(const SafeFolder& folder, const Entry& entry) : sink(folder, entry), hash(entry.chunks.size()) {}
+  FileSink sink;
+  OrderedHash hash;
+};
+
+class Extraction {
+ public:
+  Extraction(const Reader& reader, int folder, const ExtractOptions& options)
+      : reader_(reader),
+        toc_(reader.toc()),
+        root_(folder),
+        folder_(folder, available_resolver(folder)),
+        options_(options),
+        threads_(std::max(1U, options.threads != 0 ? options.threads : std::thread::hardware_concurrency())),
+        durability_(durability(toc_, options)),
+        files_(toc_.entries.size()),
+        records_(toc_.entries.size()) {
+    for (const Entry& entry : toc_.entries) total_ += entry.size;
+  }
+
+  std::vector<InstalledFile> run() {
+    mtime_ = check_tar_stream(reader_);
+    make_folders();
+    fill_files();
+    make_links();
+    finish_folders();
+    std::vector<InstalledFile> written;
+    for (std::size_t i = 0; i < toc_.entries.size(); ++i)
+      if (toc_.entries[i].type == EntryType::kRegular) written.push_back(std::move(records_[i]));
+    return written;
+  }
+
+ private:
+  void announce(std::string_view call, std::string_view path) const {
+    if (options_.before_change) options_.before_change(call, path);
+  }
+
+  // The TOC's folders, and those that its paths imply, parents first.
+  void make_folders() {
+    std::set<std::string> names;
+    for (const Entry& entry : toc_.entries) {
+      std::string_view name = entry.type == EntryType::kDirectory ? std::string_view(entry.path) : parent_of(entry.path);
+      for (; !name.empty() && names.emplace(name).second;) name = parent_of(name);
+    }
+    for (const std::string& name : names) {
+      announce("mkdir", name);
+      folder_.make_folder(name);
+    }
+    folders_.assign(names.begin(), names.end());
+  }
+
+  void fill_files() {
+    for (std::size_t i = 0; i < toc_.entries.size(); ++i)
+      if (toc_.entries[i].type == EntryType::kRegular) files_[i] = std::make_unique<File>(folder_, toc_.entries[i]);
+    order_ = chunk_order(toc_, threads_ / 2);
+    std::vector<Buffer> buffers(threads_ * 2 + 2);
+    for (Buffer& buffer : buffers) free_.put(&buffer);
+
+    std::thread finisher([this] { guarded([this] { finish_files(); }); });
+    std::vector<std::thread> workers;
+    for (unsigned i = 1; i < threads_; ++i) workers.emplace_back([this] { guarded([this] { work(); }); });
+    guarded([this] { work(); });
+    for (std::thread& worker : workers) worker.join();
+    proven_.finish();
+    finisher.join();
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+  template <typename Body>
+  void guarded(Body body) {
+    try {
+      body();
+    } catch (...) {
+      const std::lock_guard lock(failure_mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      stopped_ = true;
+      free_.stop();
+      proven_.stop();
+    }
+  }
+
+  void work() {
+    std::vector<std::byte> scratch;
+    for (std::size_t i; (i = next_small_++) < toc_.entries.size() && !stopped_;)
+      if (files_[i] && (toc_.entries[i].chunks.empty() || is_text(toc_.entries[i]))) write_whole(i, scratch);
+    while (!stopped_) {
+      const auto buffer = free_.take();
+      if (!buffer) return;
+      const std::size_t task = next_task_++;
+      if (task >= order_.size()) return free_.put(*buffer);
+      const auto [entry, chunk] = order_[task];
+      if (is_text(toc_.entries[entry])) free_.put(*buffer);
+      else write_chunk(entry, chunk, **buffer, scratch);
+    }
+  }
+
+  void read(const Entry& entry, const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const {
+    try {
+      reader_.read_chunk(chunk, scratch, out);
+    } catch (const Error& error) {
+      throw Error(error.kind(), "'" + entry.path + "': " + error.what());
+    }
+  }
+
+  void write_chunk(std::size_t index, std::size_t number, Buffer& buffer, std::vector<std::byte>& scratch) {
+    const Entry& entry = toc_.entries[index];
+    const Chunk& chunk = entry.chunks[number];
+    File& file = *files_[index];
+    if (buffer.size() < chunk.size) buffer.resize(static_cast<std::size_t>(chunk.size));
+    const auto bytes = std::span(buffer).first(static_cast<std::size_t>(chunk.size));
+    read(entry, chunk, scratch, bytes);
+    if (number == 0) announce("create", entry.path);
+    file.sink.create(entry.size);
+    announce("write", entry.path);
+    file.sink.write(chunk.offset, bytes);
+    report(chunk.size);
+
+    if (entry.chunks.size() == 1) {
+      free_.put(&buffer);
+      return settle(index, chunk.digest);  // the chunk is the file, and its digest was checked
+    }
+    if (const auto digest = file.hash.add(number, bytes, [this, &buffer] { free_.put(&buffer); }))
+      settle(index, *digest);
+  }
+
+  // Empty files, and text files that hold placeholders.
+  void write_whole(std::size_t index, std::vector<std::byte>& scratch) {
+    const Entry& entry = toc_.entries[index];
+    FileSink& sink = files_[index]->sink;
+    if (entry.size > kLargestText)
+      throw Error(ErrorKind::kBadBundle, "cannot relocate '" + entry.path + "': a text file of " +
+                                             std::to_string(entry.size) + " bytes is too large");
+    std::string text(static_cast<std::size_t>(entry.size), '\0');
+    const auto bytes = std::as_writable_bytes(std::span(text));
+    for (const Chunk& chunk : entry.chunks)
+      read(entry, chunk, scratch, bytes.subspan(static_cast<std::size_t>(chunk.offset), static_cast<std::size_t>(chunk.size)));
+    check_digest(entry, sha256(bytes));
+    if (is_text(entry)) text = relocate(text, entry.relocations, options_.prefix);
+    announce("create", entry.path);
+    sink.create(text.size());
+    announce("write", entry.path);
+    sink.write(0, std::as_bytes(std::span(text)));
+    report(entry.size);
+    reveal(index, sha256(std::as_bytes(std::span(text))));
+  }
+
+  static void check_digest(const Entry& entry, const Digest& digest) {
+    if (digest != entry.digest) throw Error(ErrorKind::kBadBundle, "'" + entry.path + "': the file's digest differs");
+  }
+
+  // All bytes of the file are on their way to the disk and hashed.
+  void settle(std::size_t index, Digest digest) {
+    const Entry& entry = toc_.entries[index];
+    check_digest(entry, digest);
+    if (!entry.relocations.empty()) {
+      announce("relocate", entry.path);
+      digest = files_[index]->sink.relocate_in_place(options_.prefix);
+    }
+    reveal(index, digest);
+  }
+
+  void reveal(std::size_t index, const Digest& digest) {
+    announce("chmod", toc_.entries[index].path);
+    records_[index] = files_[index]->sink.reveal(mtime_);
+    records_[index].digest = digest;
+    proven_.put(index);
+  }
+
+  // Waiting for the disk is left to a thread of its own.
+  void finish_files() {
+    while (const auto index = proven_.take()) {
+      FileSink& sink = files_[*index]->sink;
+      if (durability_ == Durability::kEachFile) {
+        announce("fsync", toc_.entries[*index].path);
+        sink.sync();
+      }
+      sink.close();
+    }
+  }
+
+  void make_links() {
+    for (const Entry& entry : toc_.entries) {
+      if (entry.type != EntryType::kSymlink) continue;
+      announce("symlink", entry.path);
+      folder_.make_link(entry.link_target, entry.path);
+    }
+  }
+
+  void finish_folders() {
+    const timespec times[2] = {{.tv_sec = mtime_, .tv_nsec = 0}, {.tv_sec = mtime_, .tv_nsec = 0}};
+    const auto finish = [&](int fd, const std::string& name) {
+      int error = 0;
+      if (::fchmod(fd, 0755) != 0 || ::futimens(fd, times) != 0) error = errno;
+      if (error == 0 && durability_ == Durability::kEachFile && ::fsync(fd) != 0) error = errno;
+      ::close(fd);
+      if (error != 0) throw system_error(error, "finish folder", name);
+    };
+    for (auto name = folders_.rbegin(); name != folders_.rend(); ++name) {
+      announce("fsync", *name);
+      finish(folder_.open_folder(*name), *name);
+    }
+    if (durability_ == Durability::kNone) return;
+    announce("fsync", ".");
+    const bool all = durability_ == Durability::kWholeFilesystem;
+    if ((all ? ::syncfs(root_) : ::fsync(root_)) != 0) throw system_error(errno, all ? "syncfs" : "fsync", ".");
+  }
+
+  void report(std::uint64_t bytes) {
+    const std::uint64_t done = done_ += bytes;
+    if (!options_.progress) return;
+    const std::unique_lock lock(progress_mutex_, std::try_to_lock);
+    const auto now = std::chrono::steady_clock::now();
+    if (!lock || (done < total_ && now - last_progress_ < kProgressInterval)) return;
+    last_progress_ = now;
+    options_.progress(done, total_);
+  }
+
+  const Reader& reader_;
+  const Toc& toc_;
+  const int root_;
+  const SafeFolder folder_;
+  const ExtractOptions& options_;
+  const unsigned threads_;
+  const Durability durability_;
+  std::int64_t mtime_ = 0;
+  std::uint64_t total_ = 0;
+
+  std::vector<std::string> folders_;              // parents first
+  std::vector<std::unique_ptr<File>> files_;      // by index of the entry; null for other types
+  std::vector<InstalledFile> records_;
+  std::vector<ChunkTask> order_;
+  std::atomic<std::size_t> next_small_{0}, next_task_{0};
+  std::atomic<std::uint64_t> done_{0};
+  std::atomic<bool> stopped_{false};
+  Channel<Buffer*> free_;
+  Channel<std::size_t> proven_;  // entries whose files only need to be made durable
+
+  std::mutex failure_mutex_, progress_mutex_;
+  std::exception_ptr failure_;
+  std::chrono::steady_clock::time_point last_progress_{};
+};
+
+}  // namespace
+
+std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options) {
+  return Extraction(reader, directory_fd, options).run();
+}
+
+}  // namespace holdall::bundle

@@ -1,0 +1,47 @@
+// One file being unpacked: created unreadable to others, filled from many threads, and given its mode only once every
+// byte was proven.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bundle/extract.h"
+#include "bundle/safe_folder.h"
+
+namespace holdall::bundle {
+
+class FileSink {
+ public:
+  // `folder` and `entry` must outlive the sink. Nothing is created yet.
+  FileSink(const SafeFolder& folder, const Entry& entry) : folder_(folder), entry_(entry) {}
+  ~FileSink();
+  FileSink(const FileSink&) = delete;
+  FileSink& operator=(const FileSink&) = delete;
+
+  // Creates the file at the first call, with its space reserved. Thread-safe.
+  void create(std::uint64_t size);
+
+  // Thread-safe for ranges that do not overlap. Starts the write-back of what it wrote.
+  void write(std::uint64_t offset, std::span<const std::byte> bytes);
+
+  // Applies kBinary records in place; the bytes were proven before. Returns the digest of the file as it is then.
+  Digest relocate_in_place(const std::string& prefix);
+
+  // Mode and time; what the file's record says of it. Digest left empty.
+  InstalledFile reveal(std::int64_t mtime_seconds);
+
+  void sync();   // fsync; throws Error{kStorage} on EIO
+  void close();  // checked
+
+ private:
+  const SafeFolder& folder_;
+  const Entry& entry_;
+  std::mutex mutex_;
+  int fd_ = -1;
+};
+
+}  // namespace holdall::bundle
