@@ -11,6 +11,9 @@ struct CommandResult {
   int exit_code = 0;
 };
 
+// Registers every command below. A command that is not there yet has no declaration either.
+void add_commands(CLI::App& app, CommandResult& result);
+
 void add_run(CLI::App& app, CommandResult& result);
 void add_install(CLI::App& app, CommandResult& result);
 void add_upgrade(CLI::App& app, CommandResult& result);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bundle/bundle_info.h"
+#include "launcher/disk.h"
 #include "launcher/file_descriptor.h"
 
 namespace holdall::launcher {
@@ -46,11 +47,13 @@ class Store {
   struct OpenOptions {
     bool create = false;
     bool allow_network_filesystem = false;
+    Disk::Hook before_change;  // called before each change to the disk; for tests
   };
   static Store open(const std::string& root, const std::string& name, const OpenOptions& options);
 
   const std::string& path() const { return path_; }
   int directory_fd() const { return directory_.get(); }
+  const Disk& disk() const { return disk_; }
 
   // Waits up to `timeout`, then throws Error{kBusy} with the holder's pid. Recovery runs under the fresh lock: litter
   // goes, a dangling or unhealthy current becomes good, trials that are not current are dropped.
@@ -89,9 +92,18 @@ class Store {
   FileDescriptor lease(const std::string& release) const;
 
  private:
-  Store(std::string path, FileDescriptor directory) : path_(std::move(path)), directory_(std::move(directory)) {}
+  Store(std::string path, FileDescriptor directory, Disk disk)
+      : path_(std::move(path)), directory_(std::move(directory)), disk_(std::move(disk)) {}
+  Place at(const std::string& name) const { return {directory_.get(), name}; }
+  std::optional<Generation> follow(const std::string& link) const;
+  FileDescriptor find_release(const std::string& release) const;     // empty: none of this name
+  FileDescriptor release_folder(const std::string& release) const;   // throws Error{kNotFound}
+  void recover();
+  void point(const std::string& link, std::uint64_t generation);
+
   std::string path_;
   FileDescriptor directory_;
+  Disk disk_;
 };
 
 // $HOLDALL_ROOT, else $XDG_DATA_HOME/holdall, else $HOME/.local/share/holdall. Throws Error{kUsage} if none is known.

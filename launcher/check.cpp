@@ -1,0 +1,80 @@
+// Is a release on the disk what its installation wrote? Cheap by default: a file whose size and times are as recorded was
+// not touched; only a file that differs is read. Links are
+// compared with the record, too.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <span>
+
+#include "bundle/error.h"
+#include "bundle/safe_folder.h"
+#include "launcher/install_record.h"
+#include "launcher/store.h"
+
+namespace holdall::launcher {
+namespace {
+
+constexpr std::size_t kFaultsListed = 100;
+constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
+
+std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+
+bundle::Digest digest_of(const FileDescriptor& file, const std::string& path) {
+  bundle::Sha256 hash;
+  std::array<char, 256 * 1024> block;
+  while (true) {
+    const ssize_t got = ::read(file.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw bundle::system_error(errno, "read", path);
+    if (got == 0) return hash.finish();
+    hash.update(std::as_bytes(std::span(block).first(static_cast<std::size_t>(got))));
+  }
+}
+
+// What is wrong with one file; empty: nothing.
+std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile& recorded, bool hash) {
+  try {
+    const FileDescriptor file(tree.open_file(recorded.path));
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) return bundle::system_error(errno, "stat", recorded.path).what();
+    if (!S_ISREG(status.st_mode)) return "'" + recorded.path + "': not a regular file";
+    if (static_cast<std::uint64_t>(status.st_size) != recorded.size)
+      return "'" + recorded.path + "': size is " + std::to_string(status.st_size) + ", installed were " +
+             std::to_string(recorded.size);
+    const bool touched =
+        nanoseconds(status.st_mtim) != recorded.mtime_ns || nanoseconds(status.st_ctim) != recorded.ctime_ns;
+    if ((hash || touched) && digest_of(file, recorded.path) != recorded.digest)
+      return "'" + recorded.path + "': the contents differ from what was installed";
+    return {};
+  } catch (const bundle::Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> Store::check_release(const std::string& release, bool hash_all) const {
+  const FileDescriptor folder = release_folder(release);
+  std::vector<std::string> faults;
+  try {
+    const InstallRecord record = parse_install_record(read_file({folder.get(), kInstallRecordName}, kLargestRecord));
+    const FileDescriptor tree = open_folder({folder.get(), "tree"});
+    if (!tree) return {"'tree' is missing"};
+    const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));
+    for (const auto& recorded : record.files) {
+      if (faults.size() == kFaultsListed) break;
+      if (std::string fault = fault_of(files, recorded, hash_all); !fault.empty()) faults.push_back(std::move(fault));
+    }
+    for (const auto& [path, target] : record.links) {
+      if (faults.size() == kFaultsListed) break;
+      if (read_link({tree.get(), path}) != target) faults.push_back("'" + path + "': not the link that was installed");
+    }
+  } catch (const bundle::Error& error) {
+    faults.emplace_back(error.what());
+  }
+  return faults;
+}
+
+}  // namespace holdall::launcher

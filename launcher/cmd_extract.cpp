@@ -1,0 +1,105 @@
+// holdall extract SOURCE -C DIR: unpack and relocate without a store.
+#include <fcntl.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <system_error>
+
+#include "bundle/error.h"
+#include "bundle/extract.h"
+#include "launcher/commands.h"
+#include "launcher/interrupt.h"
+#include "launcher/options.h"
+#include "launcher/progress.h"
+#include "launcher/source.h"
+
+namespace holdall::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+using bundle::Error;
+using bundle::ErrorKind;
+
+struct ExtractCommandOptions {
+  CommonOptions common;
+  std::string source, folder;
+  bool insecure = false;
+};
+
+// The destination: empty or made here; emptied again unless kept.
+class Destination {
+ public:
+  explicit Destination(const std::string& given) {
+    std::error_code error;
+    if (fs::exists(given, error)) {
+      path_ = fs::canonical(given, error).string();
+      if (!fs::is_directory(path_, error))
+        throw Error(ErrorKind::kUsage, "cannot extract to '" + given + "': it is not a folder");
+      if (!names_in({AT_FDCWD, path_}).empty())
+        throw Error(ErrorKind::kUsage, "cannot extract to '" + given + "': it is not empty: give a new or empty folder");
+    } else {
+      const fs::path whole = fs::absolute(given).lexically_normal();
+      fs::path parent = fs::canonical(whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path(), error);
+      if (error) throw bundle::system_error(error.value(), "open the folder of", given);
+      path_ = (parent / (whole.has_filename() ? whole.filename() : whole.parent_path().filename())).string();
+      disk_.make_folder({AT_FDCWD, path_}, 0755);
+      made_ = true;
+    }
+    folder_ = open_folder({AT_FDCWD, path_});
+  }
+  ~Destination() {
+    if (kept_) return;
+    try {
+      for (const std::string& name : names_in({AT_FDCWD, path_})) disk_.remove_tree({folder_.get(), name});
+      if (made_) disk_.remove_tree({AT_FDCWD, path_});
+    } catch (const Error& error) {
+      std::cerr << "warning: left in '" << path_ << "': " << error.what() << '\n';
+    }
+  }
+  Destination(const Destination&) = delete;
+  Destination& operator=(const Destination&) = delete;
+
+  const std::string& path() const { return path_; }
+  int fd() const { return folder_.get(); }
+  void keep() { kept_ = true; }
+
+ private:
+  Disk disk_;
+  std::string path_;
+  FileDescriptor folder_;
+  bool made_ = false, kept_ = false;
+};
+
+void extract_source(const ExtractCommandOptions& options) {
+  const Source source = Source::open(options.source);
+  check_trust(source, options.insecure, options.common.verbosity);
+  const InterruptGuard interrupt;
+  Destination destination(options.folder);
+  const bundle::Reader reader = source.reader(destination.path(), 0);
+  Progress progress("unpacking", options.common.verbosity);
+  bundle::ExtractOptions how;
+  how.prefix = destination.path();
+  how.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
+  how.before_change = [&](std::string_view, std::string_view) { interrupt.check(); };
+  static_cast<void>(bundle::extract(reader, destination.fd(), how));
+  interrupt.check();
+  destination.keep();
+  std::cout << destination.path() << '\n';
+}
+
+}  // namespace
+
+void add_extract(CLI::App& app, CommandResult& /*result*/) {
+  auto options = std::make_shared<ExtractCommandOptions>();
+  CLI::App* command = app.add_subcommand("extract", "unpack and relocate into a folder, without a store; print its path");
+  command->add_option("SOURCE", options->source, "bundle: a file, or - for standard input")->required();
+  command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
+  command->add_flag("--insecure", options->insecure, "accept standard input without a signature");
+  add_common_options(*command, options->common);
+  command->callback([options] { extract_source(*options); });
+}
+
+}  // namespace holdall::launcher

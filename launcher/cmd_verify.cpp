@@ -1,0 +1,69 @@
+// holdall verify SOURCE|ID
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "bundle/error.h"
+#include "launcher/commands.h"
+#include "launcher/options.h"
+#include "launcher/progress.h"
+#include "launcher/source.h"
+
+namespace holdall::launcher {
+namespace {
+
+struct VerifyOptions {
+  CommonOptions common;
+  std::string subject;
+};
+
+bundle::VerifyReport verify_release(const VerifyOptions& options) {
+  const Store store = open_installed(options.common, options.subject);
+  bundle::VerifyReport report;
+  report.faults = store.check_release(options.subject, true);
+  for (const auto& release : store.releases())
+    if (release.id == options.subject) report.bytes = release.bytes;
+  report.files = store.info(options.subject).files;
+  return report;
+}
+
+bundle::VerifyReport verify_source(const std::string& given) {
+  const Source source = Source::open(given);
+  return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), 0),
+                        std::max(1U, std::thread::hardware_concurrency()));
+}
+
+int verify_subject(const VerifyOptions& options) {
+  const bool is_source = options.subject == "-" || options.subject.find('/') != std::string::npos ||
+                         std::filesystem::exists(options.subject);
+  const bundle::VerifyReport report = is_source ? verify_source(options.subject) : verify_release(options);
+  if (options.common.json) {
+    const nlohmann::ordered_json result{{"ok", report.ok()},
+                                        {"files", report.files},
+                                        {"bytes", report.bytes},
+                                        {"frames", report.frames},
+                                        {"faults", report.faults}};
+    std::cout << result.dump(2) << '\n';
+  } else {
+    for (const std::string& fault : report.faults) std::cout << fault << '\n';
+    if (report.ok())
+      std::cout << "ok: " << report.files << " files, " << human_bytes(report.bytes) << '\n';
+  }
+  return report.ok() ? 0 : exit_code(bundle::ErrorKind::kBadBundle);
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, CommandResult& result) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App* command = app.add_subcommand("verify", "read every byte of an archive or of an installed release");
+  command->add_option("SOURCE|ID", options->subject, "a file, - for standard input, or a release id")->required();
+  add_common_options(*command, options->common);
+  command->callback([options, &result] { result.exit_code = verify_subject(*options); });
+}
+
+}  // namespace holdall::launcher

@@ -1,0 +1,12 @@
+#include "launcher/commands.h"
+
+namespace holdall::launcher {
+
+void add_commands(CLI::App& app, CommandResult& result) {
+  add_ls(app, result);
+  add_inspect(app, result);
+  add_verify(app, result);
+  add_gc(app, result);
+}
+
+}  // namespace holdall::launcher

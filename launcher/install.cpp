@@ -1,0 +1,151 @@
+#include "launcher/install.h"
+
+#include <sys/file.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "bundle/error.h"
+#include "bundle/extract.h"
+#include "launcher/install_record.h"
+#include "launcher/interrupt.h"
+#include "launcher/progress.h"
+
+namespace holdall::launcher {
+namespace {
+
+using bundle::Error;
+using bundle::ErrorKind;
+
+// Room beside the files themselves: folders, the TOC's copy, the install record, the journal.
+constexpr std::uint64_t kMargin = std::uint64_t{16} << 20;
+constexpr std::uint64_t kMarginShare = 100;  // and a hundredth of the files' size
+
+struct Need {
+  std::uint64_t bytes = kMargin, inodes = 16;
+};
+
+Need need_of(const bundle::Toc& toc, std::uint64_t block) {
+  Need need;
+  std::uint64_t sum = 0;
+  for (const auto& entry : toc.entries) sum += (entry.size + block - 1) / block * block + (entry.size == 0 ? block : 0);
+  need.bytes += sum + sum / kMarginShare;
+  need.inodes += toc.entries.size();
+  return need;
+}
+
+void check_space(const Store& store, const bundle::Toc& toc) {
+  struct statvfs status {};
+  if (::fstatvfs(store.directory_fd(), &status) != 0)
+    throw bundle::system_error(errno, "stat the filesystem of", store.path());
+  const Need need = need_of(toc, std::max<std::uint64_t>(status.f_bsize, 512));
+  const std::uint64_t found = std::uint64_t{status.f_bavail} * status.f_frsize;
+  if (found < need.bytes)
+    throw Error(ErrorKind::kStorage, "not enough space in '" + store.path() + "': found " + human_bytes(found) +
+                                         ", needed " + human_bytes(need.bytes) +
+                                         ": free some (holdall gc) or choose another --root");
+  if (status.f_files != 0 && status.f_favail < need.inodes)
+    throw Error(ErrorKind::kStorage, "not enough inodes in '" + store.path() + "': found " +
+                                         std::to_string(status.f_favail) + ", needed " + std::to_string(need.inodes) +
+                                         ": remove files or choose another --root");
+}
+
+bool in_use(const Place& release) {
+  const FileDescriptor folder = open_folder(release);
+  const FileDescriptor lease(::openat(folder.get(), ".lease", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  return lease && ::flock(lease.get(), LOCK_EX | LOCK_NB) != 0;
+}
+
+// staging/<id>.<random>, removed unless it became a release.
+class Staging {
+ public:
+  Staging(const Store& store, const std::string& release)
+      : disk_(store.disk()), staging_(open_folder({store.directory_fd(), "staging"})) {
+    place_ = {staging_.get(), release + "." + random_name()};
+    disk_.make_folder(place_, 0700);
+    folder_ = open_folder(place_);
+  }
+  ~Staging() {
+    try {
+      disk_.remove_tree(place_);
+      disk_.sync(staging_.get(), "staging");
+    } catch (const Error&) {
+      // Recovery removes it under the next lock.
+    }
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  int folder() const { return folder_.get(); }
+  const Place& place() const { return place_; }
+  int parent() const { return staging_.get(); }
+
+ private:
+  const Disk& disk_;
+  FileDescriptor staging_, folder_;
+  Place place_;
+};
+
+InstallRecord fill(const Staging& staging, const Store& store, const bundle::Reader& reader, const InstallOptions& options,
+                   const InterruptGuard& interrupt) {
+  const Disk& disk = store.disk();
+  disk.make_folder({staging.folder(), "tree"}, 0700);
+  const FileDescriptor tree = open_folder({staging.folder(), "tree"});
+  bundle::ExtractOptions how;
+  how.prefix = store.tree(reader.release_id());
+  how.threads = options.threads;
+  how.progress = options.progress;
+  how.before_change = [&](std::string_view call, std::string_view path) {
+    interrupt.check();
+    if (disk.hook()) disk.hook()(call, path);
+  };
+  InstallRecord record;
+  record.files = bundle::extract(reader, tree.get(), how);
+  record.prefix = how.prefix;
+  record.installed_at = std::time(nullptr);
+  for (const auto& entry : reader.toc().entries)
+    if (entry.type == bundle::EntryType::kSymlink) record.links.emplace_back(entry.path, entry.link_target);
+
+  const auto toc = reader.toc_bytes();
+  disk.write_file({staging.folder(), "toc"}, std::string_view(reinterpret_cast<const char*>(toc.data()), toc.size()));
+  if (!options.release_json.empty()) disk.write_file({staging.folder(), "release.json"}, options.release_json);
+  disk.write_file({staging.folder(), kInstallRecordName}, to_json(record));
+  disk.write_file({staging.folder(), ".lease"}, "");
+  disk.sync(staging.folder(), "staged release");
+  interrupt.check();
+  return record;
+}
+
+}  // namespace
+
+InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Reader& reader,
+                      const InstallOptions& options) {
+  const InterruptGuard interrupt;
+  const std::string id = reader.release_id();
+  const FileDescriptor releases = open_folder({store.directory_fd(), "releases"});
+  const Place target{releases.get(), id};
+  const bool present = exists(target);
+  if (present) {
+    const auto faults = store.check_release(id, false);
+    if (faults.empty()) return {.release = id, .reused = true, .bytes = 0};
+    if (in_use(target))
+      throw Error(ErrorKind::kStorage, "release '" + id + "' is damaged and in use: " + faults.front() +
+                                           ": stop the service, then install again");
+  }
+  check_space(store, reader.toc());
+
+  const Disk& disk = store.disk();
+  const Staging staging(store, id);
+  const InstallRecord record = fill(staging, store, reader, options, interrupt);
+  if (present) disk.exchange(staging.place(), target);  // the damaged one goes with the staging folder
+  else if (!disk.rename_new(staging.place(), target))
+    throw Error(ErrorKind::kInternal, "release '" + id + "' appeared while the store was locked");
+  disk.sync(releases.get(), "releases");
+  disk.sync(staging.parent(), "staging");
+  return {.release = id, .reused = false, .bytes = record.bytes()};
+}
+
+}  // namespace holdall::launcher

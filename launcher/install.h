@@ -1,0 +1,32 @@
+// Installation: a bundle becomes a release of the store, wholly or not at all.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "bundle/reader.h"
+#include "launcher/store.h"
+
+namespace holdall::launcher {
+
+struct InstallOptions {
+  std::string release_json;  // the signed description that came with the archive, kept with the release; may be empty
+  unsigned threads = 0;      // 0: all processors
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+};
+
+struct InstallResult {
+  std::string release;
+  bool reused = false;  // it was there already, and whole
+  std::uint64_t bytes = 0;
+};
+
+// Space is checked, the tree is unpacked into staging/ with everything verified, and one rename makes it a release. A
+// release of the same id is checked and reused; a damaged one is replaced, unless a service runs from it. SIGINT, SIGTERM
+// and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle, kStorage,
+// kBusy, kInterrupted}. The doctor's and the signature's verdicts are the caller's.
+InstallResult install(Store& store, const StoreLock& lock, const bundle::Reader& reader, const InstallOptions& options);
+
+}  // namespace holdall::launcher

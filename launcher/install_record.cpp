@@ -1,0 +1,43 @@
+#include "launcher/install_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "bundle/error.h"
+
+namespace holdall::launcher {
+
+using nlohmann::json;
+
+std::uint64_t InstallRecord::bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& file : files) sum += file.size;
+  return sum;
+}
+
+std::string to_json(const InstallRecord& record) {
+  json files = json::array();
+  for (const auto& file : record.files)
+    files.push_back({file.path, file.size, file.mtime_ns, file.ctime_ns, bundle::to_hex(file.digest)});
+  return json{{"version", 1},
+              {"installed_at", record.installed_at},
+              {"prefix", record.prefix},
+              {"files", files},
+              {"links", record.links}}
+      .dump();
+}
+
+InstallRecord parse_install_record(const std::string& text) {
+  try {
+    const json document = json::parse(text);
+    InstallRecord record{.installed_at = document.at("installed_at"), .prefix = document.at("prefix"), .files = {}, .links = document.at("links")};
+    for (const json& file : document.at("files"))
+      record.files.push_back({file.at(0), file.at(1), file.at(2), file.at(3),
+                              bundle::parse_digest(file.at(4).get_ref<const std::string&>())});
+    return record;
+  } catch (const json::exception& error) {
+    throw bundle::Error(bundle::ErrorKind::kStorage,
+                        std::string("cannot read 'installed.json': ") + error.what() + ": install the release again");
+  }
+}
+
+}  // namespace holdall::launcher

@@ -1,0 +1,51 @@
+// holdall: unpacks, checks, runs, upgrades and rolls back bundles.
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <exception>
+#include <iostream>
+
+#include "bundle/bundle_info.h"
+#include "bundle/error.h"
+#include "launcher/commands.h"
+#include "launcher/options.h"
+
+namespace {
+
+using namespace holdall::launcher;
+using holdall::bundle::Error;
+using holdall::bundle::ErrorKind;
+
+int run(int argc, char** argv) {
+  CLI::App app("Unpacks, checks, runs, upgrades and rolls back portable inference services.", "holdall");
+  app.set_version_flag("--version", "holdall " HOLDALL_VERSION " (bundle format " +
+                                        std::to_string(holdall::bundle::kFormatVersion) + ")");
+  app.footer(holdall::bundle::exit_code_help());
+  app.require_subcommand(1);
+
+  CommandResult result;
+  add_commands(app, result);
+  add_environment_fallbacks(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_code(ErrorKind::kUsage);
+  }
+  if (!std::cout.flush()) throw holdall::bundle::system_error(errno, "write", "standard output");
+  return result.exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) {
+    std::cerr << "holdall: " << error.what() << '\n';
+    return exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    std::cerr << "holdall: out of memory\n";
+  } catch (const std::exception& error) {
+    std::cerr << "holdall: internal error: " << error.what() << '\n';
+  }
+  return exit_code(ErrorKind::kInternal);
+}

@@ -1,0 +1,73 @@
+#include "launcher/obtain.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "bundle/error.h"
+#include "launcher/doctor.h"
+#include "launcher/progress.h"
+
+namespace holdall::launcher {
+namespace {
+
+using bundle::Error;
+using bundle::ErrorKind;
+
+void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
+  DoctorOptions how;
+  how.root = options.common.store_root();
+  how.allow_cpu = options.allow_cpu;
+  const Diagnosis diagnosis = diagnose(&info, how);
+  if (diagnosis.verdict == Verdict::kCompatible) return;
+  if (diagnosis.verdict == Verdict::kUnknown) {
+    if (options.common.verbosity != Verbosity::kQuiet)
+      std::cerr << "warning: not certain that this host can run '" << info.name << "': holdall doctor says more\n";
+    return;
+  }
+  const bool colour = ::isatty(STDERR_FILENO) == 1 && ::getenv("NO_COLOR") == nullptr;
+  std::cerr << to_text(diagnosis, colour);
+  throw Error(diagnosis.storage_only ? ErrorKind::kStorage : ErrorKind::kIncompatible,
+              "this host cannot run '" + info.name + "' " + info.version + ": nothing was installed");
+}
+
+}  // namespace
+
+void add_obtain_options(CLI::App& command, ObtainOptions& options) {
+  command.add_option("SOURCE", options.source, "bundle: a file, or - for standard input")->required();
+  add_common_options(command, options.common);
+  command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
+  command.add_flag("--insecure", options.insecure, "accept standard input without a signature");
+  command.add_option("--max-size", options.max_size, "largest standard input to accept, e.g. 20GB [any]")
+      ->transform(CLI::AsSizeValue(true));
+}
+
+Obtained obtain(const ObtainOptions& options) {
+  const Source source = Source::open(options.source);
+  check_trust(source, options.insecure, options.common.verbosity);
+  examine(source.info(), options);
+
+  // A broken file is refused before there is a store; a pipe needs the store's partial/ first.
+  std::optional<bundle::Reader> reader;
+  if (source.kind() != SourceKind::kPipe) reader.emplace(source.reader({}, 0));
+  if (reader) static_cast<void>(reader->toc());
+
+  Store::OpenOptions how = options.common.open_options();
+  how.create = true;
+  const std::string& name = options.common.name.empty() ? source.info().name : options.common.name;
+  Store store = Store::open(options.common.store_root(), name, how);
+  StoreLock lock = store.lock(options.common.lock_timeout());
+  if (!reader) reader.emplace(source.reader(store.path() + "/partial", options.max_size));
+  if (to_json(reader->info()) != to_json(source.info()))
+    throw Error(ErrorKind::kBadBundle, "'" + options.source + "' changed while it was read");
+
+  InstallOptions install_options;
+  install_options.release_json = source.release_json();
+  Progress progress("unpacking", options.common.verbosity);
+  install_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
+  InstallResult result = install(store, lock, *reader, install_options);
+  return {std::move(store), std::move(lock), std::move(result), source.info()};
+}
+
+}  // namespace holdall::launcher

@@ -1,0 +1,35 @@
+// What install, upgrade and run have in common: SOURCE is examined by the doctor, trusted or refused, and installed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "launcher/install.h"
+#include "launcher/options.h"
+#include "launcher/source.h"
+
+namespace holdall::launcher {
+
+struct ObtainOptions {
+  CommonOptions common;
+  std::string source;
+  bool allow_cpu = false;
+  bool insecure = false;
+  std::uint64_t max_size = 0;  // of standard input, bytes; 0: any
+};
+
+// Declares SOURCE, the common options, --allow-cpu, --insecure and --max-size.
+void add_obtain_options(CLI::App& command, ObtainOptions& options);
+
+struct Obtained {
+  Store store;
+  StoreLock lock;  // still held, so that an upgrade is one change
+  InstallResult result;
+  bundle::BundleInfo info;
+};
+
+// Progress, warnings and the doctor's refusal go to stderr. Throws Error{kIncompatible} or Error{kStorage} when the host
+// cannot run the bundle, Error{kTrust} for a pipe without --insecure, and what install() throws.
+Obtained obtain(const ObtainOptions& options);
+
+}  // namespace holdall::launcher

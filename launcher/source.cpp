@@ -1,0 +1,184 @@
+#include "launcher/source.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iostream>
+#include <span>
+
+#include "bundle/error.h"
+#include "launcher/disk.h"
+#include "launcher/interrupt.h"
+#include "launcher/progress.h"
+
+namespace holdall::launcher {
+namespace {
+
+using bundle::Error;
+using bundle::ErrorKind;
+using bundle::system_error;
+
+constexpr std::size_t kBlock = std::size_t{1} << 20;
+constexpr std::size_t kLargestDescription = std::size_t{1} << 20;
+constexpr int kPollMilliseconds = 200;
+
+// Reads until `out` is full or the input ends; how many bytes.
+std::size_t read_some(int fd, std::span<std::byte> out, const std::string& name, const InterruptGuard& interrupt) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    interrupt.check();
+    pollfd input{.fd = fd, .events = POLLIN, .revents = 0};
+    if (::poll(&input, 1, kPollMilliseconds) <= 0) continue;
+    const ssize_t got = ::read(fd, out.data() + done, out.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw system_error(errno, "read", name);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+// An archive whose only name is its descriptor.
+class OpenFile : public bundle::RandomAccess {
+ public:
+  OpenFile(FileDescriptor file, std::uint64_t size) : file_(std::move(file)), size_(size) {}
+  std::uint64_t size() const override { return size_; }
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    while (!out.empty()) {
+      const ssize_t got = ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw system_error(errno, "read", "-");
+      if (got == 0) throw Error(ErrorKind::kBadBundle, "'-' ends early");
+      out = out.subspan(static_cast<std::size_t>(got));
+      offset += static_cast<std::uint64_t>(got);
+    }
+  }
+
+ private:
+  FileDescriptor file_;
+  std::uint64_t size_;
+};
+
+FileDescriptor nameless_file(const std::string& folder) {
+  FileDescriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file) return file;
+  // A filesystem without O_TMPFILE: a name that lives for one moment.
+  const std::string path = folder + "/" + random_name();
+  file.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) throw system_error(errno, "create", path);
+  if (::unlink(path.c_str()) != 0) throw system_error(errno, "unlink", path);
+  return file;
+}
+
+void write_all(const FileDescriptor& file, std::span<const std::byte> bytes, const std::string& folder) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw system_error(errno, "spool standard input to", folder);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+std::shared_ptr<const bundle::RandomAccess> spool(std::span<const std::byte> head, const std::string& folder,
+                                                  std::uint64_t max_bytes) {
+  const InterruptGuard interrupt;
+  FileDescriptor file = nameless_file(folder);
+  write_all(file, head, folder);
+  std::uint64_t size = head.size();
+  std::vector<std::byte> block(kBlock);
+  while (const std::size_t got = read_some(STDIN_FILENO, block, "-", interrupt)) {
+    size += got;
+    if (max_bytes != 0 && size > max_bytes)
+      throw Error(ErrorKind::kStorage, "standard input is larger than --max-size: " + human_bytes(max_bytes));
+    write_all(file, std::span(block).first(got), folder);
+  }
+  return std::make_shared<OpenFile>(std::move(file), size);
+}
+
+bundle::BundleInfo info_of_folder(const std::string& path) {
+  const FileDescriptor own(::open((path + "/holdall").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!own || !exists({own.get(), "bundle.json"}))
+    throw Error(ErrorKind::kBadBundle, "'" + path + "' is not an unpacked bundle: it has no holdall/bundle.json");
+  return bundle::parse_bundle_info(read_file({own.get(), "bundle.json"}, kLargestDescription));
+}
+
+std::vector<std::byte> head_of_pipe() {
+  const InterruptGuard interrupt;
+  std::vector<std::byte> head(bundle::kPreflightBytes);
+  head.resize(read_some(STDIN_FILENO, head, "-", interrupt));
+  return head;
+}
+
+std::vector<std::byte> head_of_file(const std::string& path) {
+  const auto archive = bundle::open_file(path);
+  std::vector<std::byte> head(static_cast<std::size_t>(std::min<std::uint64_t>(archive->size(), bundle::kPreflightBytes)));
+  archive->read_at(0, head);
+  return head;
+}
+
+bundle::BundleInfo info_of_head(std::span<const std::byte> head, const std::string& given) {
+  try {
+    return bundle::read_bundle_info(head);
+  } catch (const Error& error) {
+    throw Error(error.kind(), "cannot read '" + given + "': " + error.what());
+  }
+}
+
+}  // namespace
+
+Source Source::open(const std::string& given) {
+  if (given.find("://") != std::string::npos)
+    throw Error(ErrorKind::kUsage, "cannot fetch '" + given +
+                                       "': not available in this version: download it and give the file, or pipe it to '-'");
+  Source source;
+  source.given_ = given;
+  if (given == "-") {
+    source.kind_ = SourceKind::kPipe;
+    source.head_ = head_of_pipe();
+    source.info_ = info_of_head(source.head_, given);
+    return source;
+  }
+  struct stat status {};
+  if (::stat(given.c_str(), &status) != 0) throw system_error(errno, "open", given);
+  if (S_ISDIR(status.st_mode)) {
+    source.kind_ = SourceKind::kFolder;
+    source.info_ = info_of_folder(given);
+  } else {
+    source.info_ = info_of_head(head_of_file(given), given);
+  }
+  return source;
+}
+
+bundle::Reader Source::reader(const std::string& spool_folder, std::uint64_t max_bytes) const {
+  if (kind_ == SourceKind::kFolder)
+    throw Error(ErrorKind::kUsage, "cannot install the folder '" + given_ +
+                                       "': only an archive carries the digests to install by: give the .tar.zst");
+  try {
+    return bundle::Reader::open(kind_ == SourceKind::kPipe ? spool(head_, spool_folder, max_bytes)
+                                                           : bundle::open_file(given_));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kBadBundle) throw;
+    throw Error(error.kind(), "cannot read '" + given_ + "': " + error.what());
+  }
+}
+
+std::string Source::release_json() const {
+  const std::string path = given_ + ".release.json";
+  if (kind_ != SourceKind::kFile || !exists({AT_FDCWD, path})) return {};
+  return read_file({AT_FDCWD, path}, kLargestDescription);
+}
+
+void check_trust(const Source& source, bool insecure, Verbosity verbosity) {
+  if (insecure) return;
+  if (source.kind() == SourceKind::kPipe)
+    throw Error(ErrorKind::kTrust,
+                "cannot trust '-': a piped bundle needs a signature: give --insecure to accept it as it is");
+  if (verbosity != Verbosity::kQuiet)
+    std::cerr << "warning: '" << source.given() << "' is not signed: accepted because it is a local file\n";
+}
+
+}  // namespace holdall::launcher
