@@ -17,6 +17,8 @@ enum class RelocationKind {
   kBinary,  // a NUL-terminated string at `offset`: replaced inside `capacity` bytes, padded with NUL; length constant
 };
 
+// One occurrence of the placeholder. Those of one C string are records of their own that share their end, so that
+// every relocation can be undone exactly. All records of a file are of one kind.
 struct Relocation {
   RelocationKind kind = RelocationKind::kText;
   std::uint64_t offset = 0;    // in the packed file, bytes; ascending within an entry
@@ -24,9 +26,12 @@ struct Relocation {
   std::uint32_t capacity = 0;  // kBinary: bytes from `offset` to the string's end, its NUL not counted
 };
 
+// The placeholder in `length` bytes: cut, or lengthened by '_', so that it fits where a build prefix stood.
+std::string placeholder(std::size_t length);
+
 // The contents of a file with every record applied for `prefix` (absolute, no trailing slash).
-// Throws Error{kBadBundle} if a record does not hold a placeholder or lies outside `packed`,
-// Error{kStorage} if `prefix` is too long for a kBinary record, naming the longest that fits.
+// Throws Error{kBadBundle} if a record does not hold a placeholder or lies outside `packed`, Error{kUsage} for another
+// kind of `prefix`, Error{kStorage} if `prefix` is too long for a kBinary record, naming the longest that fits.
 std::string relocate(std::string_view packed, const std::vector<Relocation>& records, std::string_view prefix);
 
 // The inverse: what `relocate` got, from what it returned. Throws Error{kBadBundle} if `installed` differs from what
