@@ -47,6 +47,7 @@ struct Writer::State {
   std::deque<Entry> entries;  // stable addresses: the pipeline fills in digests and chunks
   std::vector<std::byte> glue;
   WriteSummary summary;
+  Toc toc;  // by finish()
   FramePipeline pipeline;  // last: its threads, which use the entries, end first
 };
 
@@ -119,7 +120,6 @@ WriteSummary Writer::State::finish() {
   flush_glue();
   pipeline.drain();
 
-  Toc toc;
   toc.entries.assign(std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
   const std::string json = to_json(toc);
   if (json.size() > kMaxTocBytes)
@@ -179,5 +179,7 @@ void Writer::add(Entry entry, ByteSource source) {
 WriteSummary Writer::finish() {
   return state_->finish();
 }
+
+const Toc& Writer::toc() const { return state_->toc; }
 
 }  // namespace holdall::bundle

@@ -52,6 +52,9 @@ class Writer {
   // Writes the end of the tar, TOC, footer and seek table. Call once, last.
   WriteSummary finish();
 
+  // After finish(): what the archive holds, with sizes, digests and chunks.
+  const Toc& toc() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;
