@@ -1,0 +1,254 @@
+#include "packer/closure.h"
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <optional>
+#include <set>
+
+#include "bundle/error.h"
+#include "packer/library_kinds.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kNoLoader = static_cast<std::size_t>(-1);
+constexpr std::size_t kMaxObjects = 10'000;
+
+struct Object {
+  std::string path;                // as found: $ORIGIN is its folder
+  std::string label;               // for messages
+  std::size_t loader = kNoLoader;  // whose NEEDED or dlopen brought it in first
+  ElfInfo elf;
+};
+
+enum class Reason { kNeeded, kListed, kGroup };  // by a file's NEEDED, by the manifest, by a dlopen group
+
+struct Request {
+  std::string name;
+  std::size_t by = 0;
+  Reason reason = Reason::kNeeded;
+  std::string group = {};  // kGroup: its name
+};
+
+bool has_component(const std::string& path, std::string_view component) {
+  const fs::path parts(path);
+  return std::ranges::any_of(parts, [&](const fs::path& part) { return part == component; });
+}
+
+// The entries of an R(UN)PATH with $ORIGIN replaced. An empty entry is the working directory for ld.so: never for us.
+std::vector<std::string> folders_of(const std::string& path_list, const std::string& object_path) {
+  std::vector<std::string> result;
+  std::set<std::string> origins{fs::path(object_path).parent_path().string()};
+  std::error_code ignored;
+  origins.insert(fs::weakly_canonical(object_path, ignored).parent_path().string());
+  for (std::size_t at = 0; at <= path_list.size();) {
+    const std::size_t end = std::min(path_list.find(':', at), path_list.size());
+    const std::string entry = path_list.substr(at, end - at);
+    at = end + 1;
+    for (const std::string& origin : origins) {
+      std::string folder = entry;
+      for (const std::string_view token : {std::string_view("${ORIGIN}"), std::string_view("$ORIGIN")}) {
+        for (std::size_t found = folder.find(token); found != folder.npos; found = folder.find(token)) {
+          folder.replace(found, token.size(), origin);
+        }
+      }
+      if (!folder.empty() && folder.front() == '/' && std::ranges::find(result, folder) == result.end()) {
+        result.push_back(folder);
+      }
+    }
+  }
+  return result;
+}
+
+class Search {
+ public:
+  explicit Search(const ClosureOptions& options) : options_(options) {}
+
+  Closure run(const std::vector<std::string>& programs, const std::vector<std::string>& dlopen) {
+    for (const std::string& program : programs) {
+      objects_.push_back(
+          {program, "bin/" + fs::path(program).filename().string(), kNoLoader, describe(ElfFile(program))});
+      closure_.roots.push_back(objects_.back().elf);
+      if (objects_.back().elf.machine != objects_.front().elf.machine)
+        faults_.push_back("'" + program + "' is for another processor than '" + programs.front() + "'");
+      request_needed(objects_.size() - 1);
+    }
+    const auto dynamic = std::ranges::find_if(objects_, [](const Object& object) { return object.elf.dynamic; });
+    for (const std::string& item : dlopen) {
+      if (dynamic == objects_.end()) {
+        faults_.push_back("no program here can load '" + item + "': all are linked statically");
+        continue;
+      }
+      requests_.push_back({item, static_cast<std::size_t>(dynamic - objects_.begin()), Reason::kListed});
+    }
+    while (!requests_.empty()) {
+      const Request request = requests_.front();
+      requests_.pop_front();
+      serve(request);
+    }
+    if (!faults_.empty()) {
+      std::string message = faults_.front();
+      for (std::size_t i = 1; i < faults_.size(); ++i) message += "\n" + faults_[i];
+      throw bundle::Error(bundle::ErrorKind::kCannotPack, message);
+    }
+    std::ranges::sort(closure_.libraries, {}, &PackedLibrary::name);
+    for (PackedLibrary& library : closure_.libraries) std::ranges::sort(library.aliases);
+    return std::move(closure_);
+  }
+
+ private:
+  void request_needed(std::size_t object) {
+    for (const std::string& name : objects_[object].elf.needed) requests_.push_back({name, object});
+  }
+
+  void serve(const Request& request) {
+    const bool is_path = request.name.find('/') != std::string::npos;
+    const std::string name = is_path ? fs::path(request.name).filename().string() : request.name;
+    const std::string& asker = objects_[request.by].label;
+    if (is_path && request.reason != Reason::kListed) {
+      faults_.push_back("'" + asker + "' needs '" + request.name + "' by its path: no bundle can provide that");
+      return;
+    }
+    if (is_glibc_library(name) || (is_driver_library(name) && request.reason != Reason::kListed)) {
+      closure_.on_host.emplace(name, asker);
+      return;
+    }
+    if (is_driver_library(name)) {
+      faults_.push_back("'" + request.name +
+                        "' belongs to the NVIDIA driver and must come from the host: leave it out");
+      return;
+    }
+    if (by_name_.contains(name)) return;  // ld.so, too, keeps the first that has the name
+    const auto found = is_path ? std::optional(request.name) : find(name, request.by);
+    if (!found) {
+      report_missing(request);
+      by_name_.emplace(name, kNoLoader);
+      return;
+    }
+    add(*found, name, request);
+  }
+
+  void add(const std::string& path, const std::string& name, const Request& request) {
+    std::error_code error;
+    const std::string real = fs::canonical(path, error).string();
+    if (error) throw bundle::system_error(error.value(), "open", path);
+    if (has_component(path, "stubs") || has_component(real, "stubs")) {
+      faults_.push_back("'" + path + "' is a stub for linking, not a library: take its folder out of library_paths");
+      by_name_.emplace(name, kNoLoader);
+      return;
+    }
+    if (const auto known = by_real_path_.find(real); known != by_real_path_.end()) {
+      by_name_.emplace(name, known->second);
+      closure_.libraries[known->second].aliases.push_back(name);
+      return;
+    }
+    if (objects_.size() > kMaxObjects) throw bundle::Error(bundle::ErrorKind::kCannotPack, "more than 10000 libraries");
+    ElfInfo elf = describe(ElfFile(path));
+    const std::string file_name = elf.soname.value_or(name);
+    const std::size_t index = closure_.libraries.size();
+    if (const auto known = by_name_.find(file_name); file_name != name && known != by_name_.end()) {
+      faults_.push_back("'" + path + "' and another library are both called '" + file_name + "'");
+      return;
+    }
+    by_name_.emplace(name, index);
+    by_name_.emplace(file_name, index);
+    by_real_path_.emplace(real, index);
+    closure_.libraries.push_back({.name = file_name,
+                                  .path = path,
+                                  .real_path = real,
+                                  .aliases = {},
+                                  .needed_by = objects_[request.by].label,
+                                  .elf = elf});
+    if (file_name != name) closure_.libraries.back().aliases.push_back(name);
+    objects_.push_back({path, "lib/" + file_name, request.by, std::move(elf)});
+    const std::size_t object = objects_.size() - 1;
+    request_needed(object);
+    if (options_.groups == DlopenGroups::kCuda) request_groups(object, file_name, path);
+  }
+
+  void request_groups(std::size_t object, const std::string& name, const std::string& path) {
+    for (const DlopenGroup& group : dlopen_groups(name)) {
+      for (const std::string& member : group.members) requests_.push_back({member, object, Reason::kGroup, group.name});
+    }
+    if (name.starts_with("libnvrtc.so")) {
+      const std::string builtins = nvrtc_builtins(path);
+      if (builtins.empty()) {
+        faults_.push_back("'" + path + "' does not say which libnvrtc-builtins it loads");
+      } else {
+        requests_.push_back({builtins, object, Reason::kGroup, "NVRTC"});
+      }
+    }
+  }
+
+  // ld.so's order: the R(UN)PATH rules of ld.so(8), LD_LIBRARY_PATH, RUNPATH, the system's folders. A dlopen'ed member
+  // is also looked for beside who loads it, because some loaders pass a whole path.
+  std::vector<std::string> folders_for(std::size_t asker) const {
+    std::vector<std::string> result;
+    const auto append = [&](const std::vector<std::string>& folders) {
+      for (const std::string& folder : folders) {
+        if (std::ranges::find(result, folder) == result.end()) result.push_back(folder);
+      }
+    };
+    const Object& object = objects_[asker];
+    if (!object.elf.runpath) {
+      for (std::size_t at = asker; at != kNoLoader; at = objects_[at].loader) {
+        const Object& link = objects_[at];
+        if (link.elf.rpath && !link.elf.runpath) append(folders_of(*link.elf.rpath, link.path));
+      }
+    }
+    append(options_.library_paths);
+    if (object.elf.runpath) append(folders_of(*object.elf.runpath, object.path));
+    append(options_.system_folders);
+    return result;
+  }
+
+  std::optional<std::string> find(const std::string& name, std::size_t asker) const {
+    for (const std::string& folder : folders_for(asker)) {
+      const std::string candidate = fs::path(folder) / name;
+      if (fits(candidate)) return candidate;
+    }
+    return std::nullopt;
+  }
+
+  // ld.so passes over libraries of another class or processor; a broken one of ours is an error when it is described.
+  bool fits(const std::string& candidate) const {
+    std::error_code ignored;
+    if (!fs::is_regular_file(candidate, ignored) || !has_elf_magic(candidate)) return false;
+    Elf64_Ehdr header{};
+    const InputFile file(candidate);
+    if (file.read_some(0, std::as_writable_bytes(std::span(&header, 1))) < sizeof header) return false;
+    return header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_machine == objects_.front().elf.machine;
+  }
+
+  void report_missing(const Request& request) {
+    std::string where;
+    for (const std::string& folder : folders_for(request.by)) where += (where.empty() ? "" : ", ") + folder;
+    const std::string& asker = objects_[request.by].label;
+    faults_.push_back(
+        (request.reason == Reason::kNeeded   ? "library '" + request.name + "', needed by '" + asker + "', is missing"
+         : request.reason == Reason::kListed ? "library '" + request.name + "', listed in dlopen, is missing"
+                                             : "the " + request.group + " group is incomplete: '" + request.name +
+                                                   "', which '" + asker + "' loads, is missing") +
+        ": searched " + where + ": add its folder to library_paths");
+  }
+
+  const ClosureOptions& options_;
+  std::vector<Object> objects_;
+  std::deque<Request> requests_;                // breadth first, as ld.so loads
+  std::map<std::string, std::size_t> by_name_;  // → index in closure_.libraries; kNoLoader: reported as missing
+  std::map<std::string, std::size_t> by_real_path_;
+  Closure closure_;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace
+
+Closure compute_closure(const std::vector<std::string>& programs, const std::vector<std::string>& dlopen,
+                        const ClosureOptions& options) {
+  return Search(options).run(programs, dlopen);
+}
+
+}  // namespace holdall::packer

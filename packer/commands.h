@@ -1,0 +1,41 @@
+// holdall-pack's commands: options in, exit code out. main.cpp only calls run_pack_program().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "packer/interrupt.h"
+#include "packer/progress.h"
+
+namespace holdall::packer {
+
+enum class Output { kText, kJson };
+enum class Overwrite { kRefuse, kForce };
+
+// `holdall-pack -m MANIFEST …`, validated.
+struct PackRequest {
+  std::string manifest, output;
+  std::optional<std::string> bundle_name, bundle_version;
+  int level = 3;
+  unsigned threads = 0;
+  std::int64_t mtime = 0;
+  Overwrite overwrite = Overwrite::kRefuse;
+  bool provide = true;
+  std::vector<std::string> allowed_leaks;
+  std::string explain;  // a library's name: say where it comes from, pack nothing
+  Verbosity verbosity = Verbosity::kNormal;
+  Output format = Output::kText;
+};
+
+// Writes the archive and prints its path, or the JSON. Throws bundle::Error; then there is no output file.
+void run_pack(const PackRequest& request, const Interrupt& interrupt);
+
+// Prints every fault with its JSON pointer, or that there is none. False if there is a fault.
+bool run_validate(const std::string& manifest, Output format);
+
+// The whole program: parses the command line, prints errors, returns the exit code.
+int run_pack_program(int argc, const char* const* argv);
+
+}  // namespace holdall::packer

@@ -1,0 +1,73 @@
+#include "packer/input_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "bundle/error.h"
+
+namespace holdall::packer {
+
+using bundle::Error;
+using bundle::ErrorKind;
+
+InputFile::InputFile(std::string path) : path_(std::move(path)) {
+  // O_NONBLOCK: opening a FIFO that somebody left there must not hang.
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor_ < 0) throw bundle::system_error(errno, "open", path_);
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) {
+    const int error = errno;
+    ::close(descriptor_);
+    throw bundle::system_error(error, "examine", path_);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    ::close(descriptor_);
+    throw Error(ErrorKind::kCannotPack, "cannot pack '" + path_ + "': not a regular file");
+  }
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+
+InputFile& InputFile::operator=(InputFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+std::size_t InputFile::read_some(std::uint64_t offset, std::span<std::byte> out) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count = ::pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      throw bundle::system_error(errno, "read", path_);
+    }
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+std::string read_whole(const std::string& path, std::uint64_t limit) {
+  const InputFile file(path);
+  if (file.size() > limit) {
+    throw Error(ErrorKind::kCannotPack, "cannot read '" + path + "': " + std::to_string(file.size()) +
+                                            " bytes, at most " + std::to_string(limit) + " are expected");
+  }
+  std::string contents(file.size(), '\0');
+  contents.resize(file.read_some(0, std::as_writable_bytes(std::span(contents))));
+  return contents;
+}
+
+}  // namespace holdall::packer

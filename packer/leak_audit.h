@@ -1,0 +1,62 @@
+// The leak audit: no path of the build machine, home folder or host name may reach an archive unseen. It runs in the
+// pass that reads the bytes for the writer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "packer/needle_search.h"
+
+namespace holdall::packer {
+
+struct Leak {
+  std::uint64_t offset = 0;
+  std::string text;  // what was found
+  std::string what;  // "source folder", "home folder", "host name", "build prefix"
+};
+
+enum class LeakKind { kPath, kWord };
+
+struct LeakSource {
+  std::string text;
+  std::string what;
+  LeakKind kind = LeakKind::kPath;
+};
+
+// What there is to look for, ready to search. Paths lose a trailing slash. Left out: what is too short or belongs to
+// every machine ("/", "/root", the system's folders), a path inside another one of the list, "localhost".
+class LeakPatterns {
+ public:
+  explicit LeakPatterns(std::vector<LeakSource> sources);
+  const std::vector<LeakSource>& sources() const { return sources_; }
+  const NeedleSearch& search() const { return search_; }
+
+ private:
+  std::vector<LeakSource> sources_;
+  NeedleSearch search_;
+};
+
+// Scans one file as a stream: a hit is found wherever the borders between updates fall.
+class LeakScanner {
+ public:
+  explicit LeakScanner(const LeakPatterns& patterns);
+  void update(std::string_view data);
+  void finish();
+  const std::vector<Leak>& leaks() const { return leaks_; }  // the first 20
+  std::uint64_t count() const { return count_; }             // all
+
+ private:
+  void scan(std::size_t limit);
+
+  const LeakPatterns& patterns_;
+  std::size_t lookahead_ = 0;
+  std::string window_;    // context kept from before, then what is new
+  std::size_t next_ = 0;  // in window_: where a hit may begin
+  std::uint64_t window_offset_ = 0;
+  std::vector<Leak> leaks_;
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace holdall::packer

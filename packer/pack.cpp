@@ -1,0 +1,130 @@
+#include "packer/pack.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "bundle/error.h"
+#include "packer/elf_edit.h"
+#include "packer/input_file.h"
+
+namespace holdall::packer {
+namespace {
+
+using bundle::EntryType;
+using bundle::Error;
+using bundle::ErrorKind;
+
+constexpr std::size_t kMaxListed = 100;
+
+// The bytes of one member as they go into the archive.
+class MemberStream {
+ public:
+  MemberStream(const PlannedMember& member, const LeakPatterns& patterns) : member_(member), scanner_(patterns) {
+    if (!member.source.empty()) file_.emplace(member.source);
+    if (file_ && file_->size() != member.entry.size) changed();
+  }
+
+  std::size_t read(std::span<std::byte> out) {
+    std::size_t count = 0;
+    if (file_) {
+      count = file_->read_some(offset_, out);
+      if (member_.entry.elf) apply_patches(member_.entry.elf->patches, offset_, out.first(count));
+    } else {
+      count = std::min<std::size_t>(out.size(), member_.contents.size() - offset_);
+      std::memcpy(out.data(), member_.contents.data() + offset_, count);
+    }
+    if (offset_ + count > member_.entry.size || (count == 0 && offset_ < member_.entry.size)) changed();
+    scanner_.update({reinterpret_cast<const char*>(out.data()), count});
+    offset_ += count;
+    return count;
+  }
+
+  const LeakScanner& finish() {
+    scanner_.finish();
+    return scanner_;
+  }
+
+ private:
+  [[noreturn]] void changed() const {
+    throw Error(ErrorKind::kCannotPack, "'" + member_.source + "' changed while it was packed: pack again");
+  }
+
+  const PlannedMember& member_;
+  std::optional<InputFile> file_;
+  LeakScanner scanner_;
+  std::uint64_t offset_ = 0;
+};
+
+bool is_allowed(const std::string& path, const std::vector<std::string>& patterns) {
+  return std::ranges::any_of(
+      patterns, [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
+}
+
+[[noreturn]] void refuse(const std::string& headline, const std::vector<std::string>& findings) {
+  std::string message = headline;
+  for (std::size_t i = 0; i < std::min(findings.size(), kMaxListed); ++i) message += "\n  " + findings[i];
+  if (findings.size() > kMaxListed) message += "\n  and " + std::to_string(findings.size() - kMaxListed) + " more";
+  throw Error(ErrorKind::kCannotPack, message);
+}
+
+}  // namespace
+
+PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink) {
+  const LeakPatterns patterns(plan.leak_sources);
+  PackResult result;
+  std::vector<std::string> leaks;
+  bundle::Writer writer(plan.info, options.writer, std::move(sink));
+  for (const PlannedMember& member : plan.members) {
+    if (member.entry.type != EntryType::kRegular) {
+      writer.add(member.entry);
+      continue;
+    }
+    MemberStream stream(member, patterns);
+    writer.add(member.entry, [&](std::span<std::byte> out) {
+      const std::size_t count = stream.read(out);
+      if (options.on_read) options.on_read(count);
+      return count;
+    });
+    const LeakScanner& scanner = stream.finish();
+    if (is_allowed(member.entry.path, options.allowed_leaks)) {
+      result.leaks += scanner.count();
+      continue;
+    }
+    for (const Leak& leak : scanner.leaks()) {
+      leaks.push_back("'" + member.entry.path + "' at offset " + std::to_string(leak.offset) + ": " + leak.what + " '" +
+                      leak.text + "'");
+    }
+    if (scanner.count() > scanner.leaks().size()) {
+      leaks.push_back("'" + member.entry.path + "': " + std::to_string(scanner.count() - scanner.leaks().size()) +
+                      " more");
+    }
+  }
+  if (!leaks.empty()) {
+    refuse(
+        "the archive would tell where it was built (build it elsewhere or without debug paths, or accept a file with "
+        "--allow-leaks PATTERN):",
+        leaks);
+  }
+  result.summary = writer.finish();
+
+  std::map<std::string, bundle::Digest> written;
+  for (const bundle::Entry& entry : writer.toc().entries) written.emplace(entry.path, entry.digest);
+  std::vector<std::string> differing;
+  for (const PlannedMember& member : plan.members) {
+    if (member.expected && written.at(member.entry.path) != *member.expected) {
+      differing.push_back("'" + member.source + "' (" + bundle::to_string(*member.expected) + " is recorded)");
+    }
+  }
+  if (!differing.empty()) {
+    refuse("files are not as their vendor's RECORD says, or changed while they were packed: reinstall their packages:",
+           differing);
+  }
+  return result;
+}
+
+}  // namespace holdall::packer

@@ -1,0 +1,29 @@
+// Writes a plan as an archive: streams every input once, with edits applied and the leak audit on what is written.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bundle/writer.h"
+#include "packer/plan.h"
+
+namespace holdall::packer {
+
+struct PackOptions {
+  bundle::WriterOptions writer;
+  std::vector<std::string> allowed_leaks;            // fnmatch patterns on paths in the bundle
+  std::function<void(std::uint64_t bytes)> on_read;  // after each piece of input; may throw to cancel
+};
+
+struct PackResult {
+  bundle::WriteSummary summary;
+  std::uint64_t leaks = 0;  // found and allowed
+};
+
+// Throws Error{kCannotPack} that lists every leak that is not allowed, or every vendor's file that is not as its RECORD
+// says; Error{kCannotPack} for an input that changes meanwhile. What the sink got is then no archive.
+PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink);
+
+}  // namespace holdall::packer

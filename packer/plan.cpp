@@ -1,0 +1,383 @@
+#include "packer/plan.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "bundle/error.h"
+#include "bundle/model_digest.h"
+#include "packer/closure.h"
+#include "packer/elf_edit.h"
+#include "packer/folder_walk.h"
+#include "packer/input_file.h"
+#include "packer/library_kinds.h"
+#include "packer/prefix_rewrite.h"
+#include "packer/requirements.h"
+#include "packer/wheel_records.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+using bundle::Entry;
+using bundle::EntryType;
+using bundle::Error;
+using bundle::ErrorKind;
+
+constexpr std::uint64_t kMaxRewritten = 64 << 20;  // a text file that names the prefix; a larger one is only audited
+constexpr std::uint64_t kDiskBlock = 4096;
+constexpr const char* kProgramPath = "$ORIGIN/../lib";
+constexpr const char* kLibraryPath = "$ORIGIN";
+
+bundle::Digest digest_of(const std::string& path) {
+  const InputFile file(path);
+  bundle::Sha256 hash;
+  std::vector<std::byte> buffer(1 << 20);
+  for (std::uint64_t at = 0;;) {
+    const std::size_t count = file.read_some(at, buffer);
+    if (count == 0) return hash.finish();
+    hash.update(std::span(buffer).first(count));
+    at += count;
+  }
+}
+
+std::string canonical(const std::string& path) {
+  std::error_code error;
+  fs::path result = fs::canonical(path, error);
+  if (error) throw bundle::system_error(error.value(), "open", path);
+  return result.string();
+}
+
+// bin/, lib/, the rest, model/: what starts first comes first, and what changes least often stays together.
+int start_up_rank(const std::string& path) {
+  const std::string top = path.substr(0, path.find('/'));
+  return top == "bin" ? 0 : top == "lib" ? 1 : top == "model" ? 3 : 2;
+}
+
+// Whether the text names "$ORIGIN" itself, so that a library finds its neighbours in a flat folder.
+bool reaches_neighbours(const ElfInfo& elf) {
+  if (!elf.runpath) return true;  // then the loader's chain, which ends at the program's DT_RPATH, is searched
+  const std::string list = ":" + *elf.runpath + ":";
+  return list.find(":$ORIGIN:") != list.npos || list.find(":${ORIGIN}:") != list.npos;
+}
+
+class Planner {
+ public:
+  Planner(const Manifest& manifest, const BuildMachine& machine) : manifest_(manifest), machine_(machine) {}
+
+  PackPlan run() {
+    const Closure closure =
+        compute_closure(manifest_.executables, manifest_.dlopen,
+                        {.library_paths = manifest_.library_paths,
+                         .system_folders = machine_.system_folders,
+                         .groups = manifest_.device == Device::kCuda ? DlopenGroups::kCuda : DlopenGroups::kNone});
+    for (std::size_t i = 0; i < manifest_.executables.size(); ++i)
+      add_program(manifest_.executables[i], closure.roots[i]);
+    for (const PackedLibrary& library : closure.libraries) add_library(library);
+    for (const auto& [name, by] : closure.on_host)
+      plan_.explanations.push_back(name + "\tfrom the host\tneeded by " + by);
+    add_licences();
+    for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
+    add_model();
+    add_parents();
+    std::ranges::sort(plan_.members, {}, [](const PlannedMember& member) {
+      return std::pair(start_up_rank(member.entry.path), member.entry.path);
+    });
+    refuse_collisions();
+    report_faults();
+    describe(closure);
+    add_leak_sources();
+    return std::move(plan_);
+  }
+
+ private:
+  PlannedMember& add(const std::string& path, const std::string& source, const std::string& layer) {
+    PlannedMember& member = plan_.members.emplace_back();
+    member.entry.path = path;
+    member.entry.layer = layer;
+    member.source = source;
+    if (!source.empty()) member.entry.size = InputFile(source).size();
+    return member;
+  }
+
+  void add_program(const std::string& source, const ElfInfo& elf) {
+    PlannedMember& member = add("bin/" + fs::path(source).filename().string(), source, "app");
+    member.entry.executable = true;
+    const bool needs_ours = std::ranges::any_of(
+        elf.needed, [](const std::string& name) { return !is_glibc_library(name) && !is_driver_library(name); });
+    if (needs_ours) edit(member, {.rpath = kProgramPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
+  }
+
+  void add_library(const PackedLibrary& library) {
+    PlannedMember& member = add("lib/" + library.name, library.path, "runtime");
+    const auto recorded = wheels_.find(library.real_path);
+    const bool nvidia = is_nvidia_library(library.name) || (recorded && recorded->wheel->name.starts_with("nvidia_"));
+    std::string origin = library.path;
+    if (recorded) {
+      origin += " (" + recorded->wheel->name + ")";
+      used_wheels_.emplace(recorded->wheel->name, recorded->wheel);
+    }
+    if (nvidia) {
+      member.entry.vendor = true;
+      member.entry.layer = "cuda";
+      if (recorded)
+        member.expected = recorded->digest;
+      else
+        plan_.warnings.push_back("'" + library.path +
+                                 "' lies in no wheel: nothing proves that it is as NVIDIA published it");
+      if (!reaches_neighbours(library.elf)) {
+        faults_.push_back("'" + library.path + "' finds its libraries by '" + *library.elf.runpath +
+                          "' only, which leads nowhere in a bundle, and NVIDIA's files may not be edited");
+      }
+    } else {
+      if (library.elf.rpath || library.elf.runpath) {
+        edit(member, {.rpath = kLibraryPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
+      }
+      if (recorded && member.entry.elf && member.entry.elf->original_digest != recorded->digest) {
+        plan_.warnings.push_back("'" + library.path + "' is not as its wheel's RECORD says");
+      } else if (recorded && !member.entry.elf) {
+        member.expected = recorded->digest;
+      }
+    }
+    for (const std::string& alias : library.aliases) {
+      PlannedMember& link = add("lib/" + alias, {}, member_layer(library.name));
+      link.entry.type = EntryType::kSymlink;
+      link.entry.link_target = library.name;
+    }
+    plan_.explanations.push_back(library.name + "\t" + origin + "\tneeded by " + library.needed_by);
+  }
+
+  std::string member_layer(const std::string& library) const {
+    return std::ranges::find(plan_.members, "lib/" + library,
+                             [](const PlannedMember& member) { return member.entry.path; })
+        ->entry.layer;
+  }
+
+  void edit(PlannedMember& member, const ElfWant& want) {
+    const ElfEdit planned = plan_edit(ElfFile(member.source), want);
+    if (planned.empty()) return;
+    member.entry.elf = bundle::ElfRecord{.patches = planned.patches,
+                                         .original_size = planned.original_size,
+                                         .original_digest = digest_of(member.source)};
+  }
+
+  void add_licences() {
+    for (const auto& [name, wheel] : used_wheels_) {
+      const std::string own = name + ".dist-info/";
+      for (const std::string& licence : wheel->licences) {
+        std::string place =
+            licence.starts_with(own) ? licence.substr(own.size()) : fs::path(licence).filename().string();
+        if (place.starts_with("licenses/")) place.erase(0, 9);
+        add("share/licenses/" + name + "/" + place, wheel->site + "/" + licence, "runtime");
+      }
+      if (wheel->licences.empty()) plan_.warnings.push_back("wheel '" + name + "' has no licence file to pack");
+      const std::size_t dash = name.rfind('-');
+      plan_.info.build.emplace(name.substr(0, dash), dash == name.npos ? "" : name.substr(dash + 1));
+    }
+  }
+
+  void add_mapping(const FileMapping& mapping) {
+    if (!fs::is_directory(mapping.from)) {
+      add_data(mapping.to, {.path = {},
+                            .source = mapping.from,
+                            .type = EntryType::kRegular,
+                            .size = InputFile(mapping.from).size(),
+                            .executable = is_marked_executable(mapping.from),
+                            .link_target = {}});
+      return;
+    }
+    FolderWalk walk = walk_folder(mapping.from, Links::kKeep);
+    plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
+    if (walk.files.empty()) add_folder(mapping.to, "app");
+    for (const FoundFile& file : walk.files) add_data(mapping.to + "/" + file.path, file);
+  }
+
+  static bool is_marked_executable(const std::string& path) {
+    return (fs::status(path).permissions() &
+            (fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec)) != fs::perms::none;
+  }
+
+  void add_data(const std::string& path, const FoundFile& file) {
+    PlannedMember& member = add(path, file.source, "app");
+    member.entry.type = file.type;
+    member.entry.executable = file.executable;
+    member.entry.link_target = file.link_target;
+    if (file.type != EntryType::kRegular || manifest_.prefix.empty() || file.size > kMaxRewritten) return;
+    std::vector<std::string> prefixes{manifest_.prefix};
+    if (const std::string real = canonical(manifest_.prefix); real != manifest_.prefix) prefixes.push_back(real);
+    if (auto rewritten = rewrite_text(read_whole(file.source, kMaxRewritten), prefixes, path)) {
+      member.source.clear();
+      member.contents = std::move(rewritten->contents);
+      member.entry.size = member.contents.size();
+      member.entry.relocations = std::move(rewritten->relocations);
+    }
+  }
+
+  void add_folder(const std::string& path, const std::string& layer) {
+    PlannedMember& member = add(path, {}, layer);
+    member.entry.type = EntryType::kDirectory;
+    member.entry.executable = true;
+  }
+
+  void add_model() {
+    if (!manifest_.model) return;
+    const ModelSource& source = *manifest_.model;
+    bundle::Model model{.path = {},
+                        .name = source.name,
+                        .external = source.external,
+                        .digest = source.digest,
+                        .bytes = 0,
+                        .golden = source.golden};
+    if (!source.external) {
+      model.path = "model";
+      const FolderWalk walk = walk_folder(source.path, Links::kFollow);
+      plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
+      std::vector<std::pair<std::string, bundle::Digest>> digests;
+      for (const FoundFile& file : walk.files) {
+        PlannedMember& member = add("model/" + file.path, file.source, "model");
+        member.entry.type = file.type;
+        member.entry.executable = file.type == EntryType::kDirectory;
+        model.bytes += file.size;
+        if (file.type != EntryType::kRegular) continue;
+        digests.emplace_back(file.path, digest_of(file.source));
+        member.expected = digests.back().second;
+      }
+      if (digests.empty()) faults_.push_back("the model folder '" + source.path + "' holds no file");
+      model.digest = bundle::to_string(bundle::model_digest(std::move(digests)));
+    }
+    plan_.info.model = std::move(model);
+  }
+
+  void add_parents() {
+    std::map<std::string, std::string> missing;  // folder → layer of what it holds
+    std::set<std::string> folders;
+    for (const PlannedMember& member : plan_.members) {
+      if (member.entry.type == EntryType::kDirectory) folders.insert(member.entry.path);
+    }
+    for (const PlannedMember& member : plan_.members) {
+      for (fs::path folder = fs::path(member.entry.path).parent_path(); !folder.empty();
+           folder = folder.parent_path()) {
+        if (!folders.contains(folder.string())) missing.emplace(folder.string(), member.entry.layer);
+      }
+    }
+    for (const auto& [folder, layer] : missing) add_folder(folder, layer);
+  }
+
+  // Two inputs for one place, or a file where another input needs a folder. Two mappings may share a folder.
+  void refuse_collisions() {
+    std::vector<PlannedMember> kept;
+    for (PlannedMember& member : plan_.members) {
+      if (!kept.empty() && kept.back().entry.path == member.entry.path) {
+        if (kept.back().entry.type == EntryType::kDirectory && member.entry.type == EntryType::kDirectory) continue;
+        faults_.push_back("two inputs go to '" + member.entry.path + "' in the bundle: '" + kept.back().source +
+                          "' and '" + member.source + "'");
+      }
+      kept.push_back(std::move(member));
+    }
+    plan_.members = std::move(kept);
+  }
+
+  void report_faults() {
+    if (manifest_.service) {
+      const std::string& program = manifest_.service->exec.front();
+      const auto found =
+          std::ranges::find(plan_.members, program, [](const PlannedMember& member) { return member.entry.path; });
+      if (found == plan_.members.end() || !found->entry.executable || found->entry.type != EntryType::kRegular) {
+        faults_.push_back("'" + program + "' of /service/exec/0 is no program of the bundle");
+      }
+    }
+    if (faults_.empty()) return;
+    std::string message = faults_.front();
+    for (std::size_t i = 1; i < faults_.size(); ++i) message += "\n" + faults_[i];
+    throw Error(ErrorKind::kCannotPack, message);
+  }
+
+  void describe(const Closure& closure) {
+    bundle::BundleInfo& info = plan_.info;
+    info.tool_version = HOLDALL_VERSION;
+    info.name = manifest_.name;
+    info.version = manifest_.version;
+    info.service = manifest_.service;
+    std::vector<PackedElf> elves;
+    for (std::size_t i = 0; i < closure.roots.size(); ++i) {
+      elves.emplace_back("bin/" + fs::path(manifest_.executables[i]).filename().string(), &closure.roots[i]);
+    }
+    for (const PackedLibrary& library : closure.libraries) elves.emplace_back("lib/" + library.name, &library.elf);
+    info.requires_host = derive_requirements(elves, manifest_.device);
+    info.requires_host.memory_bytes = manifest_.memory_bytes;
+    info.requires_host.gpu_memory_bytes = manifest_.gpu_memory_bytes;
+    for (const PlannedMember& member : plan_.members) {
+      const Entry& entry = member.entry;
+      info.requires_host.disk_bytes +=
+          std::max<std::uint64_t>((entry.size + kDiskBlock - 1) / kDiskBlock, 1) * kDiskBlock;
+      if (std::ranges::find(info.layers, entry.layer) == info.layers.end()) info.layers.push_back(entry.layer);
+      if (entry.type != EntryType::kRegular) continue;
+      ++info.files;
+      info.bytes += entry.size;
+      info.largest_file = std::max(info.largest_file, entry.size);
+    }
+    static const std::vector<std::string> kOrder{"system", "cuda", "runtime", "environment", "app", "model"};
+    std::ranges::sort(info.layers, {},
+                      [](const std::string& layer) { return std::ranges::find(kOrder, layer) - kOrder.begin(); });
+  }
+
+  // The checkout around an input, or the input's own folder when it is in none.
+  static std::string source_folder(const std::string& folder) {
+    for (fs::path at = folder; at.has_relative_path(); at = at.parent_path()) {
+      std::error_code ignored;
+      if (fs::exists(at / ".git", ignored)) return at.string();
+    }
+    return folder;
+  }
+
+  void add_leak_sources() {
+    const auto add_folder_source = [&](const std::string& folder) {
+      std::error_code ignored;
+      for (const std::string& spelling : {folder, fs::weakly_canonical(folder, ignored).string()}) {
+        plan_.leak_sources.push_back({source_folder(spelling), "source folder", LeakKind::kPath});
+      }
+    };
+    if (!manifest_.prefix.empty()) {
+      for (const std::string& spelling : {manifest_.prefix, canonical(manifest_.prefix)}) {
+        plan_.leak_sources.push_back({spelling, "build prefix", LeakKind::kPath});
+      }
+    }
+    add_folder_source(manifest_.folder);
+    for (const std::string& path : manifest_.executables) add_folder_source(fs::path(path).parent_path().string());
+    for (const std::string& path : manifest_.library_paths) add_folder_source(path);
+    for (const FileMapping& mapping : manifest_.files) add_folder_source(fs::path(mapping.from).parent_path().string());
+    if (manifest_.model && !manifest_.model->path.empty()) add_folder_source(manifest_.model->path);
+    plan_.leak_sources.push_back({machine_.home, "home folder", LeakKind::kPath});
+    plan_.leak_sources.push_back({machine_.host_name, "host name", LeakKind::kWord});
+  }
+
+  const Manifest& manifest_;
+  const BuildMachine& machine_;
+  WheelRecords wheels_;
+  std::map<std::string, std::shared_ptr<const Wheel>> used_wheels_;
+  PackPlan plan_;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace
+
+BuildMachine this_machine() {
+  BuildMachine machine;
+  if (const char* const home = std::getenv("HOME")) machine.home = home;
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) == 0) machine.host_name = name;
+  machine.system_folders = system_library_folders();
+  return machine;
+}
+
+PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine) {
+  return Planner(manifest, machine).run();
+}
+
+}  // namespace holdall::packer
