@@ -1,0 +1,193 @@
+#include <gmock/gmock.h>
+#include <gnu/libc-version.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "captured_host.h"
+
+namespace holdall::launcher {
+namespace {
+
+using test::CapturedHost;
+using test::cpu_bundle;
+using test::failing_codes;
+using test::find_check;
+using test::options_for;
+using ::testing::HasSubstr;
+
+TEST(MachineVerdict, GlibcIsReadFromItsBanner) {
+  CapturedHost host;
+  host.add_machine();
+  const bundle::BundleInfo info = cpu_bundle();
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(find_check(diagnosis, "glibc")->found, "2.36");
+  EXPECT_EQ(find_check(diagnosis, "glibc")->source, "/usr/lib/x86_64-linux-gnu/libc.so.6");
+}
+
+TEST(MachineVerdict, OldGlibcWithoutABannerIsReadFromItsVersions) {
+  CapturedHost host;
+  host.add_machine();
+  host.copy(STAND_IN_LIBC_VERSIONS, "/usr/lib/x86_64-linux-gnu/libc.so.6");
+  const bundle::BundleInfo info = cpu_bundle();
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(diagnosis.verdict, Verdict::kIncompatible);
+  EXPECT_EQ(failing_codes(diagnosis), "E_GLIBC_TOO_OLD");
+  EXPECT_EQ(find_check(diagnosis, "glibc")->found, "2.31");
+  EXPECT_EQ(find_check(diagnosis, "glibc")->need, ">=2.34");
+  EXPECT_EQ(find_check(diagnosis, "glibc")->why, "bin/worker");
+}
+
+TEST(MachineVerdict, OverrideReplacesGlibc) {
+  CapturedHost host;
+  host.add_machine();
+  const bundle::BundleInfo info = cpu_bundle();
+  DoctorOptions options = options_for(host);
+  options.environment->emplace("CONDA_OVERRIDE_GLIBC", "2.28");
+  const Diagnosis diagnosis = diagnose(&info, options);
+  EXPECT_EQ(failing_codes(diagnosis), "E_GLIBC_TOO_OLD");
+  EXPECT_EQ(find_check(diagnosis, "glibc")->source, "CONDA_OVERRIDE_GLIBC");
+}
+
+TEST(MachineVerdict, UnknownGlibcIsAnOpenQuestion) {
+  CapturedHost host;
+  host.add_machine();
+  host.remove("/usr/lib/x86_64-linux-gnu/libc.so.6");
+  const bundle::BundleInfo info = cpu_bundle();
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(diagnosis.verdict, Verdict::kUnknown);
+  EXPECT_THAT(to_text(diagnosis, false), HasSubstr("verdict: unknown: could not be checked: glibc"));
+}
+
+TEST(MachineVerdict, MuslIsRefused) {
+  CapturedHost host;
+  host.add_machine();
+  host.remove("/usr/lib/x86_64-linux-gnu/libc.so.6");
+  host.write("/usr/lib/ld-musl-x86_64.so.1", "");
+  const bundle::BundleInfo info = cpu_bundle();
+  EXPECT_EQ(failing_codes(diagnose(&info, options_for(host))), "E_GLIBC_TOO_OLD");
+}
+
+TEST(MachineVerdict, OtherArchitecture) {
+  CapturedHost host;
+  host.add_machine();
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host.arch = "aarch64";
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(failing_codes(diagnosis), "E_ARCH");
+  EXPECT_EQ(find_check(diagnosis, "architecture")->found, "x86_64");
+}
+
+TEST(MachineVerdict, CpuLevelNamesTheMissingInstructions) {
+  CapturedHost host;
+  host.add_machine();
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host.cpu_level = 4;
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(failing_codes(diagnosis), "E_CPU_LEVEL");
+  EXPECT_EQ(find_check(diagnosis, "cpu")->found, "x86-64-v3, without avx512f avx512bw avx512cd avx512dq avx512vl");
+  info.requires_host.cpu_level = 3;
+  EXPECT_EQ(diagnose(&info, options_for(host)).verdict, Verdict::kCompatible);
+}
+
+TEST(MachineVerdict, MemoryIsWhatTheControlGroupLeaves) {
+  CapturedHost host;
+  host.add_machine();
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host.memory_bytes = std::uint64_t{32} << 30;
+  EXPECT_EQ(diagnose(&info, options_for(host)).verdict, Verdict::kCompatible);
+  host.write("/sys/fs/cgroup/memory.max", "max\n");
+  EXPECT_EQ(diagnose(&info, options_for(host)).verdict, Verdict::kCompatible);
+  host.write("/sys/fs/cgroup/memory.max", "17179869184\n");
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(failing_codes(diagnosis), "E_MEMORY");
+  EXPECT_EQ(find_check(diagnosis, "memory")->source, "/sys/fs/cgroup/memory.max");
+}
+
+TEST(MachineVerdict, DiskCannotBeCaptured) {
+  CapturedHost host;
+  host.add_machine();
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host.disk_bytes = std::uint64_t{1} << 62;
+  const Diagnosis diagnosis = diagnose(&info, options_for(host));
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible);
+  EXPECT_EQ(find_check(diagnosis, "disk")->status, Status::kSkip);
+}
+
+TEST(StorageVerdict, TooLittleSpaceAloneIsAMatterOfStorage) {
+  CapturedHost folder;
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host = {};
+  info.requires_host.disk_bytes = std::uint64_t{1} << 60;
+  DoctorOptions options;
+  options.root = folder.path("/not/yet/there");
+  const Diagnosis diagnosis = diagnose(&info, options);
+  EXPECT_EQ(failing_codes(diagnosis), "E_DISK");
+  EXPECT_TRUE(diagnosis.storage_only);
+  EXPECT_EQ(find_check(diagnosis, "disk")->source, folder.root());
+}
+
+TEST(StorageVerdict, SpaceAndGlibcTogetherAreNotStorageAlone) {
+  CapturedHost folder;
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host = {};
+  info.requires_host.disk_bytes = std::uint64_t{1} << 60;
+  info.requires_host.glibc = bundle::Floor{"99.1", "", ""};
+  DoctorOptions options;
+  options.root = folder.root();
+  const Diagnosis diagnosis = diagnose(&info, options);
+  EXPECT_EQ(failing_codes(diagnosis), "E_GLIBC_TOO_OLD E_DISK");
+  EXPECT_FALSE(diagnosis.storage_only);
+}
+
+TEST(StorageVerdict, TooManyFiles) {
+  CapturedHost folder;
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host = {};
+  info.files = std::uint64_t{1} << 50;
+  DoctorOptions options;
+  options.root = folder.root();
+  const Diagnosis diagnosis = diagnose(&info, options);
+  const Check& inodes = *find_check(diagnosis, "inodes");
+  if (inodes.found == "no limit") GTEST_SKIP() << "this filesystem has no fixed number of inodes";
+  EXPECT_EQ(failing_codes(diagnosis), "E_DISK");
+}
+
+Diagnosis diagnose_storage(const std::string& root) {
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host = {};
+  DoctorOptions options;
+  options.root = root;
+  return diagnose(&info, options);
+}
+
+TEST(StorageVerdict, FolderOfSomebodyElse) {
+  CapturedHost folder;
+  ASSERT_EQ(::chmod(folder.root().c_str(), 0555), 0);
+  EXPECT_EQ(test::as_nobody([&] { return failing_codes(diagnose_storage(folder.path("/store"))); }), "E_DISK");
+}
+
+TEST(StorageVerdict, DiskFromWhichNothingMayBeExecuted) {
+  CapturedHost folder;
+  const auto codes = test::with_noexec(folder.root(), [&] { return failing_codes(diagnose_storage(folder.root())); });
+  if (!codes) GTEST_SKIP() << "no mount namespaces for this user";
+  EXPECT_EQ(*codes, "E_NOEXEC");
+}
+
+TEST(StorageVerdict, FolderOfOnesOwnIsFine) {
+  CapturedHost folder;
+  const Diagnosis diagnosis = diagnose_storage(folder.path("/store"));
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(find_check(diagnosis, "exec")->status, Status::kOk);
+}
+
+TEST(LiveHost, KnowsItself) {
+  const Diagnosis diagnosis = diagnose(nullptr, {});
+  ASSERT_TRUE(find_check(diagnosis, "glibc"));
+  EXPECT_EQ(find_check(diagnosis, "glibc")->found, ::gnu_get_libc_version());
+  EXPECT_EQ(find_check(diagnosis, "page_size")->found, std::to_string(::sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace
+}  // namespace holdall::launcher
