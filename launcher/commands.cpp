@@ -7,6 +7,7 @@ void add_commands(CLI::App& app, CommandResult& result) {
   add_inspect(app, result);
   add_verify(app, result);
   add_gc(app, result);
+  add_doctor(app, result);
 }
 
 }  // namespace holdall::launcher
