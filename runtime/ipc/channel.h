@@ -9,10 +9,12 @@
 //   {"type":"cancel","id":…}
 //   {"type":"stop"}                                          finish what runs, then exit 0
 // worker → service
-//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda","max_pixels"?}}       after load and warm-up
+//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda","max_pixels"?}}       after load
+//   and warm-up
 //   {"type":"status","text":…}                               while loading
 //   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
-//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,"seconds":{"text","denoise","vae","encode"}}   part: the picture
+//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,"seconds":{"text","denoise","vae","encode"}}   part:
+//   the picture
 //   {"type":"error","id":…,"kind":"bad_request|out_of_memory|cancelled|internal","message":…,"param":…}
 //   {"type":"fatal","kind":…,"message":…}                    cannot load or warm up; the worker exits
 // Kinds are named in kinds.h. "cancel" has no reply
@@ -30,7 +32,7 @@ namespace holdall::runtime::ipc {
 inline constexpr std::uint64_t kMaxHeader = 1 << 20, kMaxParts = 64, kMaxPartBytes = 1 << 30;
 
 struct Frame {
-  std::string header;                            // JSON
+  std::string header;  // JSON
   std::vector<std::vector<std::byte>> parts;
 };
 
