@@ -1,0 +1,48 @@
+// The routes of the main listener.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/service/edit_queue.h"
+#include "runtime/service/health.h"
+#include "runtime/service/http.h"
+
+namespace holdall::runtime::service {
+
+// What requests need to know of the service; written by it, on the same thread.
+struct ServiceState {
+  std::string model = "unknown";   // the id that clients use
+  std::int64_t model_created = 0;  // Unix time
+  std::uint64_t max_output_pixels = 4'194'304;
+  bool admits = false;  // else edits get 503 with this reason
+  std::string reason = "loading", detail = "the model is being loaded";
+};
+
+class Api final : public Site {
+ public:
+  // Everything outlives the site.
+  Api(const ServiceState& state, EditQueue& queue, const HealthBoard& board, Metrics& metrics)
+      : state_(state), queue_(queue), board_(board), metrics_(metrics) {}
+
+  std::unique_ptr<RequestHandler> open(const HttpRequest& request) override;
+  void closed(const HttpRequest& request, const AccessRecord& record) override;
+
+ private:
+  std::unique_ptr<RequestHandler> open_models(const HttpRequest& request) const;
+
+  const ServiceState& state_;
+  EditQueue& queue_;
+  const HealthBoard& board_;
+  Metrics& metrics_;
+};
+
+// The handler of POST /v1/images/edits. Throws HttpError 503, 429, 415 or 400 before the body is read.
+std::unique_ptr<RequestHandler> make_edit_handler(const HttpRequest& request, const ServiceState& state,
+                                                  EditQueue& queue);
+
+// A handler that ignores the body and answers `reply`.
+std::unique_ptr<RequestHandler> make_fixed_handler(HttpReply reply);
+
+}  // namespace holdall::runtime::service

@@ -1,0 +1,32 @@
+// The body of an edit, multipart or JSON, as plain fields: what was sent, not yet what it means.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdall::runtime::service {
+
+struct EditForm {
+  std::map<std::string, std::string> fields;   // scalars as text; JSON's null counts as absent
+  std::vector<std::vector<std::byte>> images;  // encoded, in order: "image", "image[]", or JSON's data URLs
+  bool has_mask = false;
+};
+
+class FormReader {
+ public:
+  static constexpr std::size_t kMaxImages = 16, kMaxFieldBytes = 256 << 10;
+
+  virtual ~FormReader() = default;
+  // Both throw HttpError 400 naming the field at fault.
+  virtual void feed(std::string_view bytes) = 0;
+  virtual EditForm finish() = 0;
+};
+
+// Throws HttpError 415 for a type that is neither multipart/form-data nor application/json.
+std::unique_ptr<FormReader> make_form_reader(const std::string* content_type);
+
+}  // namespace holdall::runtime::service

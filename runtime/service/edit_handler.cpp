@@ -1,0 +1,131 @@
+// POST /v1/images/edits: the form in, the queue, the reply out.
+#include <charconv>
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "runtime/service/api.h"
+#include "runtime/service/base64.h"
+#include "runtime/service/digest.h"
+#include "runtime/service/edit_form.h"
+#include "runtime/service/log.h"
+
+namespace holdall::runtime::service {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr double kMaxTimeoutSeconds = 86'400;
+constexpr int kLatentPixels = 16;  // the side of what one token of the transformer stands for: VAE 8 × patch 2
+
+std::optional<Clock::time_point> deadline_of(const HttpRequest& request) {
+  const std::string* text = request.header("x-request-timeout");
+  if (!text) return std::nullopt;
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  if (error != std::errc() || end != text->data() + text->size() || !(seconds > 0 && seconds <= kMaxTimeoutSeconds))
+    throw bad_field("X-Request-Timeout",
+                    "'X-Request-Timeout' must be seconds: a decimal number above 0, at most 86400");
+  return request.arrival + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// What a reply and a log line need of a request after its pictures have gone to the queue.
+struct EditSummary {
+  std::string request_id, prompt_sha256, format;
+  std::size_t images = 0, position = 0;
+  int n = 1;
+};
+
+std::string server_timing(const StageSeconds& seconds) {
+  std::string out;
+  for (const auto& [name, time] :
+       {std::pair{"queue", seconds.queue}, std::pair{"text", seconds.text}, std::pair{"denoise", seconds.denoise},
+        std::pair{"vae", seconds.vae}, std::pair{"encode", seconds.encode}})
+    out += (out.empty() ? "" : ", ") + std::string(name) + ";dur=" + std::to_string(std::lround(time * 1000));
+  return out;
+}
+
+HttpReply success(const EditSummary& summary, const EditResult& result) {
+  const EditedPicture& first = result.pictures.front();
+  std::uint64_t tokens = 0;
+  for (const auto& picture : result.pictures)
+    tokens += static_cast<std::uint64_t>(picture.width / kLatentPixels) *
+              static_cast<std::uint64_t>(picture.height / kLatentPixels);
+  const ordered_json rest = {
+      {"output_format", summary.format},
+      {"size", std::to_string(first.width) + "x" + std::to_string(first.height)},
+      {"quality", "auto"},
+      {"background", "opaque"},
+      {"usage", {{"input_tokens", nullptr}, {"output_tokens", tokens}, {"total_tokens", nullptr}}}};
+  // The pictures are written by hand: a JSON value would hold each of them twice more.
+  HttpReply reply;
+  reply.body = "{\"created\":" + std::to_string(std::time(nullptr)) + ",\"data\":[";
+  for (const auto& picture : result.pictures) {
+    reply.body += reply.body.back() == '[' ? "{\"b64_json\":\"" : ",{\"b64_json\":\"";
+    append_base64(reply.body, picture.bytes);
+    reply.body += "\",\"seed\":" + std::to_string(picture.seed) + "}";
+  }
+  reply.body += "]," + rest.dump().substr(1);
+  reply.headers = {{"Server-Timing", server_timing(result.seconds)},
+                   {"x-queue-position", std::to_string(summary.position)}};
+  return reply;
+}
+
+void log_edit(const EditSummary& summary, const EditOutcome& outcome) {
+  ordered_json line = {{"id", summary.request_id},
+                       {"prompt_sha256", summary.prompt_sha256},
+                       {"images", summary.images},
+                       {"n", summary.n}};
+  if (const auto* error = std::get_if<HttpError>(&outcome)) {
+    line.update({{"outcome", "failed"}, {"code", error->code()}, {"message", error->what()}});
+    return log_warning("edit", line);
+  }
+  const StageSeconds& s = std::get<EditResult>(outcome).seconds;
+  line.update({{"outcome", "succeeded"},
+               {"seconds",
+                {{"queue", s.queue}, {"text", s.text}, {"denoise", s.denoise}, {"vae", s.vae}, {"encode", s.encode}}}});
+  log_event("edit", line);
+}
+
+class EditHandler final : public RequestHandler {
+ public:
+  EditHandler(const HttpRequest& request, const ServiceState& state, EditQueue& queue)
+      : request_(request),
+        state_(state),
+        queue_(queue),
+        deadline_(deadline_of(request)),
+        reader_(make_form_reader(request.header("content-type"))) {}
+
+  void body(std::string_view bytes) override { reader_->feed(bytes); }
+
+  void finish(std::shared_ptr<Exchange> exchange) override {
+    EditRequest edit = validate(reader_->finish(), {state_.model, state_.max_output_pixels});
+    const auto summary = std::make_shared<EditSummary>(
+        EditSummary{request_.id, sha256_hex(edit.prompt), name_of(edit.format), edit.images.size(), 0, edit.n});
+    const auto ticket = queue_.submit(std::move(edit), deadline_, [exchange, summary](EditOutcome outcome) {
+      log_edit(*summary, outcome);
+      const auto* error = std::get_if<HttpError>(&outcome);
+      exchange->reply(error ? error->reply() : success(*summary, std::get<EditResult>(outcome)));
+    });
+    summary->position = ticket.position;
+    exchange->on_gone([&queue = queue_, id = ticket.id] { queue.cancel(id); });
+  }
+
+ private:
+  const HttpRequest& request_;
+  const ServiceState& state_;
+  EditQueue& queue_;
+  const std::optional<Clock::time_point> deadline_;
+  const std::unique_ptr<FormReader> reader_;
+};
+
+}  // namespace
+
+std::unique_ptr<RequestHandler> make_edit_handler(const HttpRequest& request, const ServiceState& state,
+                                                  EditQueue& queue) {
+  if (!state.admits) throw HttpError(503, state.reason, state.detail).retry_after(state.reason == "loading" ? 10 : 2);
+  queue.throw_if_full();
+  return std::make_unique<EditHandler>(request, state, queue);
+}
+
+}  // namespace holdall::runtime::service

@@ -1,0 +1,299 @@
+#include "runtime/service/edit_queue.h"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "runtime/error.h"
+#include "runtime/ipc/kinds.h"
+#include "runtime/service/metrics.h"
+
+namespace holdall::runtime::service {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kFirstGuessSeconds = 5, kSmoothing = 0.3;  // of the time one edit takes
+
+double seconds(Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+struct Job {
+  std::uint64_t ticket = 0;
+  EditRequest request;
+  Clock::time_point submitted;
+  std::optional<Clock::time_point> deadline;
+  std::function<void(EditOutcome)> done;  // empty: nobody waits for it any more
+  EditResult result;
+};
+
+HttpError to_http(const json& frame) {
+  const std::string message = frame.value("message", "no reason given"), param = frame.value("param", "");
+  switch (ipc::kind_of(frame.value("kind", ""))) {
+    case ErrorKind::kBadRequest:
+      return {400, "invalid_value", message, param};
+    case ErrorKind::kOutOfMemory:
+      return HttpError(507, "out_of_memory", message).final();
+    default:
+      return {500, "edit_failed", message};
+  }
+}
+
+}  // namespace
+
+class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
+ public:
+  Impl(boost::asio::io_context& io, Metrics& metrics, std::size_t limit, std::uint64_t max_pixels, Send send)
+      : metrics_(metrics), limit_(limit), max_pixels_(max_pixels), send_(std::move(send)), timer_(io) {
+    metrics_.set_queue_limit(static_cast<double>(limit));
+  }
+
+  Ticket submit(EditRequest request, std::optional<Clock::time_point> deadline, std::function<void(EditOutcome)> done) {
+    throw_if_full();
+    waiting_.push_back({++last_ticket_, std::move(request), Clock::now(), deadline, std::move(done), {}});
+    const Ticket ticket{last_ticket_, waiting_.size() - 1 + (running_ ? 1 : 0)};
+    advance();
+    return ticket;
+  }
+
+  void throw_if_full() const {
+    if (waiting_.size() >= limit_ && (running_ || !worker_is_ready_))
+      throw HttpError(429, "queue_full", "the queue is full: " + std::to_string(limit_) + " requests wait")
+          .retry_after(expected_wait_seconds());
+  }
+
+  void cancel(std::uint64_t ticket) { abandon(ticket, "client_gone"); }
+
+  void worker_ready() {
+    worker_is_ready_ = true;
+    advance();
+  }
+
+  void worker_lost(const std::string& reason) {
+    worker_is_ready_ = false;
+    if (running_)
+      // Final: what killed the worker once would kill it again each time that an SDK repeats it.
+      end_running(HttpError(500, "worker_crashed", "the worker ended while it ran this edit: " + reason).final());
+    advance();
+  }
+
+  void on_frame(ipc::Frame frame) {
+    const json header = json::parse(frame.header);
+    const std::string type = header.at("type"), id = header.at("id");
+    if (!running_ || id != frame_id(*running_))
+      throw Error(ErrorKind::kInternal, "the worker speaks of an edit that it was not given: '" + id + "'");
+    if (type == "progress") return on_progress(header);
+    if (type == "error") {
+      const HttpError error = to_http(header);
+      if (error.status() == 507) metrics_.out_of_memory(stage_);
+      end_running(error);
+    } else if (type == "done" && frame.parts.size() == 1) {
+      on_done(header, std::move(frame.parts[0]));
+    } else {
+      throw Error(ErrorKind::kInternal, "the worker sent a frame of unknown type '" + type + "'");
+    }
+    advance();
+  }
+
+  void fail_all(const HttpError& error) {
+    while (!waiting_.empty()) {
+      Job job = std::move(waiting_.front());
+      waiting_.pop_front();
+      finish(job, error);
+    }
+    if (running_) abandon_running(error);
+    advance();
+  }
+
+  bool idle() const noexcept { return waiting_.empty() && !running_; }
+  void on_idle(std::function<void()> idle) { on_idle_ = std::move(idle); }
+
+  double expected_wait_seconds() const noexcept {
+    double pictures = running_ ? running_->request.n : 0;
+    for (const auto& job : waiting_) pictures += job.request.n;
+    return std::max(1.0, pictures * edit_seconds_);
+  }
+
+ private:
+  static std::string frame_id(const Job& job) {
+    return std::to_string(job.ticket) + "." + std::to_string(job.result.pictures.size());
+  }
+
+  // Starts the next edit if the worker is free, and keeps timer and gauges true.
+  void advance() {
+    if (worker_is_ready_ && !running_ && !waiting_.empty()) {
+      running_ = std::move(waiting_.front());
+      waiting_.pop_front();
+      running_->result.seconds.queue = seconds(Clock::now() - running_->submitted);
+      metrics_.job_started(running_->result.seconds.queue);
+      send_edit();
+    }
+    metrics_.set_queue(static_cast<double>(waiting_.size()), running_ ? 1 : 0);
+    watch_deadlines();
+    if (idle() && on_idle_) on_idle_();
+  }
+
+  void send_edit() {
+    const EditRequest& request = running_->request;
+    json header = {{"type", "edit"},
+                   {"id", frame_id(*running_)},
+                   {"prompt", request.prompt},
+                   {"seed", request.seed + running_->result.pictures.size()},
+                   {"format", name_of(request.format)},
+                   {"quality", request.compression},
+                   {"max_pixels", max_pixels_}};
+    if (request.negative_prompt) header["negative_prompt"] = *request.negative_prompt;
+    if (request.steps) header["steps"] = *request.steps;
+    if (request.true_cfg_scale) header["true_cfg_scale"] = *request.true_cfg_scale;
+    if (request.size) header["size"] = {request.size->width, request.size->height};
+    stage_ = "decode";
+    started_ = Clock::now();
+    step_started_.reset();
+    send_({header.dump(), request.images});
+  }
+
+  void on_progress(const json& header) {
+    stage_ = header.value("stage", "denoise");
+    const auto now = Clock::now();
+    if (stage_ == "denoise" && step_started_) metrics_.denoise_step_done(seconds(now - *step_started_));
+    step_started_ = now;
+  }
+
+  void on_done(const json& header, std::vector<std::byte> picture) {
+    Job& job = *running_;
+    edit_seconds_ += kSmoothing * (seconds(Clock::now() - started_) - edit_seconds_);
+    const json times = header.value("seconds", json::object());
+    StageSeconds& sum = job.result.seconds;
+    for (const auto& [name, total] : {std::pair{"text", &sum.text}, std::pair{"denoise", &sum.denoise},
+                                      std::pair{"vae", &sum.vae}, std::pair{"encode", &sum.encode}}) {
+      const double time = times.value(name, 0.0);
+      metrics_.stage_done(name, time);
+      *total += time;
+    }
+    job.result.pictures.push_back(
+        {std::move(picture), header.at("width"), header.at("height"), header.value("steps", 0), header.at("seed")});
+    if (job.done && job.result.pictures.size() < static_cast<std::size_t>(job.request.n)) return send_edit();
+    end_running(std::move(job.result));
+  }
+
+  void end_running(EditOutcome outcome) {
+    Job job = std::move(*running_);
+    running_.reset();
+    finish(job, std::move(outcome));
+  }
+
+  void finish(Job& job, EditOutcome outcome) {
+    const auto done = std::exchange(job.done, nullptr);
+    if (!done) return;
+    const auto* error = std::get_if<HttpError>(&outcome);
+    metrics_.job_done(error ? "failed" : "succeeded", error ? error->code() : "");
+    done(std::move(outcome));
+  }
+
+  // The worker stays occupied until it has answered the cancellation.
+  void abandon_running(const std::optional<HttpError>& error) {
+    const std::string id = frame_id(*running_);
+    if (error) finish(*running_, *error);
+    running_->done = nullptr;
+    running_->deadline.reset();
+    send_({json{{"type", "cancel"}, {"id", id}}.dump(), {}});
+  }
+
+  void abandon(std::uint64_t ticket, const std::string& reason) {
+    if (running_ && running_->ticket == ticket && running_->done) {
+      metrics_.job_done("cancelled", reason);
+      abandon_running(std::nullopt);
+    } else if (std::erase_if(waiting_, [&](const Job& job) { return job.ticket == ticket; }) > 0) {
+      metrics_.job_done("cancelled", reason);
+    }
+    advance();
+  }
+
+  void watch_deadlines() {
+    std::optional<Clock::time_point> first;
+    const auto consider = [&](const Job& job) {
+      if (job.deadline && (!first || *job.deadline < *first)) first = job.deadline;
+    };
+    for (const auto& job : waiting_) consider(job);
+    if (running_) consider(*running_);
+    timer_.cancel();
+    if (!first) return;
+    timer_.expires_at(*first);
+    timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+      if (const auto self = weak.lock(); self && !error) self->expire();
+    });
+  }
+
+  void expire() {
+    const auto now = Clock::now();
+    const HttpError late =
+        HttpError(504, "deadline_exceeded", "the edit was not done before X-Request-Timeout").final();
+    const auto is_late = [&](const Job& job) { return job.deadline && *job.deadline <= now; };
+    for (;;) {
+      const auto it = std::find_if(waiting_.begin(), waiting_.end(), is_late);
+      if (it == waiting_.end()) break;
+      Job job = std::move(*it);
+      waiting_.erase(it);
+      finish(job, late);
+    }
+    if (running_ && is_late(*running_)) abandon_running(late);
+    advance();
+  }
+
+  Metrics& metrics_;
+  const std::size_t limit_;
+  const std::uint64_t max_pixels_;
+  const Send send_;
+  boost::asio::steady_timer timer_;
+  std::function<void()> on_idle_;
+  std::deque<Job> waiting_;
+  std::optional<Job> running_;
+  std::uint64_t last_ticket_ = 0;
+  std::string stage_;
+  Clock::time_point started_;
+  std::optional<Clock::time_point> step_started_;
+  double edit_seconds_ = kFirstGuessSeconds;
+  bool worker_is_ready_ = false;
+};
+
+EditQueue::EditQueue(boost::asio::io_context& io, Metrics& metrics, std::size_t limit, std::uint64_t max_pixels,
+                     Send send)
+    : impl_(std::make_shared<Impl>(io, metrics, limit, max_pixels, std::move(send))) {}
+EditQueue::~EditQueue() = default;
+EditQueue::Ticket EditQueue::submit(EditRequest request, std::optional<Clock::time_point> deadline,
+                                    std::function<void(EditOutcome)> done) {
+  return impl_->submit(std::move(request), deadline, std::move(done));
+}
+void EditQueue::throw_if_full() const {
+  impl_->throw_if_full();
+}
+void EditQueue::cancel(std::uint64_t ticket) {
+  impl_->cancel(ticket);
+}
+void EditQueue::worker_ready() {
+  impl_->worker_ready();
+}
+void EditQueue::worker_lost(const std::string& reason) {
+  impl_->worker_lost(reason);
+}
+void EditQueue::on_frame(ipc::Frame frame) {
+  impl_->on_frame(std::move(frame));
+}
+void EditQueue::fail_all(const HttpError& error) {
+  impl_->fail_all(error);
+}
+bool EditQueue::idle() const noexcept {
+  return impl_->idle();
+}
+void EditQueue::on_idle(std::function<void()> idle) {
+  impl_->on_idle(std::move(idle));
+}
+double EditQueue::expected_wait_seconds() const noexcept {
+  return impl_->expected_wait_seconds();
+}
+
+}  // namespace holdall::runtime::service

@@ -1,0 +1,43 @@
+// What an edit asks for, validated once; everything behind it relies on it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/service/edit_form.h"
+
+namespace holdall::runtime::service {
+
+enum class OutputFormat { kPng, kJpeg, kWebp };
+const char* name_of(OutputFormat format) noexcept;
+
+struct OutputSize {
+  int width = 0, height = 0;  // pixels
+};
+
+struct EditRequest {
+  std::vector<std::vector<std::byte>> images;  // encoded, at least one
+  std::string prompt;                          // UTF-8
+  std::optional<std::string> negative_prompt;
+  int n = 1;               // edits, with the seeds seed … seed + n − 1
+  std::uint64_t seed = 0;  // drawn if the client gave none
+  std::optional<int> steps;
+  std::optional<double> true_cfg_scale;
+  std::optional<OutputSize> size;  // none: "auto"
+  OutputFormat format = OutputFormat::kPng;
+  int compression = 100;  // 0–100, JPEG's and WebP's quality
+};
+
+struct EditRules {
+  std::string model;  // the id that is served
+  std::uint64_t max_output_pixels = 4'194'304;
+};
+
+// Throws HttpError 400 naming the field (404 for another model). Fields that OpenAI's API knows and that cannot be
+// honoured are refused with the reason; unknown ones are refused by name.
+EditRequest validate(EditForm form, const EditRules& rules);
+
+}  // namespace holdall::runtime::service

@@ -1,0 +1,39 @@
+// Prometheus metrics, in base units and with bounded labels. Any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace holdall::runtime::service {
+
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+
+  // What the label `route` says of a path that is none of ours, so that labels stay bounded: "other".
+  void request_done(const std::string& route, const std::string& method, int status, double seconds, double body_bytes);
+  // `stage`: text, denoise, vae, encode.
+  void stage_done(const std::string& stage, double seconds);
+  void denoise_step_done(double seconds);
+  void job_started(double queue_seconds);
+  // `outcome`: succeeded, failed, cancelled. `reason`: an error code, or empty.
+  void job_done(const std::string& outcome, const std::string& reason);
+  void out_of_memory(const std::string& stage);
+  void worker_restarted(const std::string& reason);
+
+  void set_queue(double depth, double inflight);
+  void set_queue_limit(double limit);
+  void set_connections(double open);
+  void set_ready(double ready);
+  void set_draining(double draining);
+  void set_build_info(const std::string& model_digest, const std::string& torch, const std::string& cuda);
+
+  std::string exposition() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdall::runtime::service

@@ -1,0 +1,163 @@
+// A worker without a model. What it does with an edit is said by the prompt, and how it starts by files in the model
+// folder, so that tests decide by files alone when something happens:
+//   prompt "hold FILE"   reports a step every 5 ms until FILE exists or a cancellation comes
+//   prompt "crash", "exit 3", "garbage", "bad", "oom", "internal"
+//   any other            gives back the first picture it got; "echo": the header it got
+//   MODEL/fatal          its text is the kind of a fatal frame
+//   MODEL/dies           it exits with 1 before it says anything
+//   MODEL/wait           it is ready only once MODEL/go exists
+// What it does is appended to MODEL/log, a line each.
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "runtime/ipc/channel.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+namespace ipc = holdall::runtime::ipc;
+using nlohmann::json;
+
+class Worker {
+ public:
+  Worker(int fd, fs::path model) : fd_(fd), model_(std::move(model)) {}
+
+  int run() {
+    note("started");
+    if (fs::exists(model_ / "dies")) return 1;
+    if (fs::exists(model_ / "fatal")) {
+      std::string kind;
+      std::ifstream(model_ / "fatal") >> kind;
+      send({{"type", "fatal"}, {"kind", kind}, {"message", "cannot load 'fake': no class 'Unknown'"}});
+      return 3;
+    }
+    send({{"type", "status"}, {"text", "loading fake weights"}});
+    while (fs::exists(model_ / "wait") && !fs::exists(model_ / "go")) pause();
+    send({{"type", "ready"},
+          {"model",
+           {{"name", "fake-edit"}, {"class", "Fake"}, {"digest", "d1"}, {"torch", "none"}, {"max_pixels", 1048576}}}});
+    std::thread reader([this] { read(); });
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return !edits_.empty() || stopped_; });
+      if (edits_.empty()) break;
+      const ipc::Frame frame = std::move(edits_.front());
+      edits_.erase(edits_.begin());
+      lock.unlock();
+      edit(frame);
+    }
+    note("stopped");
+    reader.join();
+    return 0;
+  }
+
+ private:
+  static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }
+
+  void note(const std::string& line) { std::ofstream(model_ / "log", std::ios::app) << line << std::endl; }
+
+  void send(const json& header, std::vector<std::vector<std::byte>> parts = {}) {
+    ipc::send(fd_, {header.dump(), std::move(parts)});
+  }
+
+  void read() {
+    for (;;) {
+      std::optional<ipc::Frame> frame;
+      try {
+        frame = ipc::receive(fd_);
+      } catch (const std::exception&) {
+      }
+      const std::lock_guard lock(mutex_);
+      const json header = frame ? json::parse(frame->header) : json{{"type", "stop"}};
+      if (header["type"] == "edit")
+        edits_.push_back(std::move(*frame));
+      else if (header["type"] == "cancel")
+        cancelled_.insert(header["id"].get<std::string>());
+      else
+        stopped_ = true;
+      changed_.notify_one();
+      if (stopped_) return;
+    }
+  }
+
+  bool cancelled(const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    return cancelled_.contains(id);
+  }
+
+  void error(const std::string& id, const std::string& kind, const std::string& param = "") {
+    send(
+        {{"type", "error"}, {"id", id}, {"kind", kind}, {"message", "the fake worker says " + kind}, {"param", param}});
+  }
+
+  void edit(const ipc::Frame& frame) {
+    const json header = json::parse(frame.header);
+    const std::string id = header["id"], prompt = header["prompt"];
+    note("edit " + id);
+    if (prompt == "crash") std::raise(SIGKILL);
+    if (prompt == "exit 3") std::_Exit(3);
+    if (prompt == "garbage") {
+      const std::string noise(64, '\xff');
+      if (::write(fd_, noise.data(), noise.size()) < 0) note("cannot write noise");
+      return;
+    }
+    if (prompt == "bad") return error(id, "bad_request", "image");
+    if (prompt == "oom") return error(id, "out_of_memory");
+    if (prompt == "internal") return error(id, "internal");
+    if (prompt.starts_with("hold ")) {
+      for (int step = 1; !fs::exists(prompt.substr(5)); ++step) {
+        if (cancelled(id)) {
+          note("cancelled " + id);
+          return error(id, "cancelled");
+        }
+        send({{"type", "progress"}, {"id", id}, {"step", step}, {"total", 1000}, {"stage", "denoise"}});
+        pause();
+      }
+    }
+    std::vector<std::byte> picture = frame.parts.at(0);
+    if (prompt == "echo") {
+      picture.clear();
+      for (const char c : frame.header) picture.push_back(static_cast<std::byte>(c));
+    }
+    note("done " + id);
+    send({{"type", "done"},
+          {"id", id},
+          {"width", 64},
+          {"height", 32},
+          {"steps", 4},
+          {"seed", header["seed"]},
+          {"seconds", {{"text", 0.25}, {"denoise", 0.5}, {"vae", 0.125}, {"encode", 0.0}}}},
+         {picture});
+  }
+
+  const int fd_;
+  const fs::path model_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<ipc::Frame> edits_;
+  std::set<std::string> cancelled_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int fd = -1;
+  std::string model;
+  for (int i = 2; i + 1 < argc; i += 2) {
+    if (std::string_view(argv[i]) == "--fd") fd = std::atoi(argv[i + 1]);
+    if (std::string_view(argv[i]) == "--model") model = argv[i + 1];
+  }
+  return Worker(fd, model).run();
+}
