@@ -44,6 +44,13 @@ std::optional<std::size_t> Chunker::cut(std::span<const std::byte> chunk, bool l
   std::size_t at = std::max(scanned_, kMinChunk - kWindow);
   std::uint64_t hash = hash_;
   for (; at < std::min(end, kMinChunk); ++at) hash = (hash << 1) + gear[static_cast<std::uint8_t>(chunk[at])];
+  constexpr std::size_t kUnroll = 8;  // the scan is one of packing's main costs
+  for (; at + kUnroll <= end; at += kUnroll) {
+    for (std::size_t i = 0; i < kUnroll; ++i) {
+      if (hash < kCutBelow) return take(at + i);
+      hash = (hash << 1) + gear[static_cast<std::uint8_t>(chunk[at + i])];
+    }
+  }
   for (; at < end; ++at) {
     if (hash < kCutBelow) return take(at);
     hash = (hash << 1) + gear[static_cast<std::uint8_t>(chunk[at])];

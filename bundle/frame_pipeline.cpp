@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 
+#include "bundle/byte_order.h"
 #include "bundle/chunker.h"
 #include "bundle/error.h"
 #include "bundle/frame.h"
@@ -150,7 +151,8 @@ void FramePipeline::State::compress(int level) {
     const std::size_t bound = FrameEncoder::bound(item->content.size());
     item->frame = std::make_unique_for_overwrite<std::byte[]>(bound);
     item->frame_size = encoder.encode(item->content, {item->frame.get(), bound});
-    item->checksum = xxh64_low32(item->content);
+    // A zstd frame ends with the same checksum that the seek table wants (RFC 8878, 3.1.1).
+    item->checksum = load_le<std::uint32_t>({item->frame.get(), item->frame_size}, item->frame_size - 4);
     if (item->entry != nullptr) {
       item->digest = sha256(item->content);
       item->zeros = all_zero(item->content);
