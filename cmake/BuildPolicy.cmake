@@ -40,8 +40,11 @@ endif()
 # behind it so that the packer can edit it in place.
 add_library(holdall_bundled_executable INTERFACE)
 add_library(holdall::bundled_executable ALIAS holdall_bundled_executable)
+# The linker reads its `$ORIGIN` from a file: on a command line the Ninja generator escapes the dollar twice.
+file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/bundled_executable.rsp" CONTENT "-rpath $ORIGIN/../lib\n")
 target_link_options(holdall_bundled_executable INTERFACE
-  "LINKER:--disable-new-dtags" "LINKER:-rpath,$ORIGIN/../lib" "LINKER:-z,relro,-z,now" "LINKER:--gc-sections")
+  "LINKER:--disable-new-dtags" "LINKER:@${CMAKE_BINARY_DIR}/bundled_executable.rsp" "LINKER:-z,relro,-z,now"
+  "LINKER:--gc-sections")
 
 find_program(HOLDALL_CCACHE ccache)
 if(HOLDALL_CCACHE)
