@@ -85,7 +85,8 @@ void read_header(Reader& reader) {
   png_read_info(png, reader.info);
 }
 
-// Grey, palette, 16 bits and alpha all to 8-bit RGB: 16 bits lose their low byte, alpha and tRNS are dropped.
+// Grey, palette, 16 bits and alpha all to 8-bit RGB. Alpha and tRNS are dropped. 16 bits keep their high byte, as PIL does
+// with colour; its clamping of 16-bit grey to 255, which turns pictures white, is not followed.
 void read_pixels(Reader& reader, std::uint8_t* rgb, std::size_t stride, std::uint32_t height) {
   png_structp png = reader.png;
   const int colour = png_get_color_type(png, reader.info);

@@ -1,5 +1,5 @@
 // Both resamplers are the same separable one: each output pixel is a weighted sum of the input pixels under a filter that
-// is stretched when shrinking, first along rows, then along columns, rounded to 8 bits after each. Weights are integers,
+// is stretched when shrinking, along rows and along columns, rounded to 8 bits after each. Weights are integers,
 // and only their scale differs: 22 bits for PIL (src/libImaging/Resample.c), for ATen as many bits as let the largest
 // weight fit 16 bits (aten/src/ATen/native/cpu/UpSampleKernel.cpp). The sums are exact, so the order of additions is free.
 #include "runtime/image/resize.h"
@@ -129,27 +129,37 @@ Picture resize_columns(const Picture& in, int height, const Weights& weights) {
   return out;
 }
 
-Picture resize(const Picture& picture, int width, int height, Weights (*weights)(int in, int out)) {
-  if (width <= 0 || height <= 0 || picture.width <= 0 || picture.height <= 0) {
+enum class First { kRows, kColumns };
+
+// An axis that keeps its length would be multiplied by 1.
+Picture resize(const Picture& picture, Size to, Weights (*weights)(int in, int out), First first) {
+  if (to.width <= 0 || to.height <= 0 || picture.width <= 0 || picture.height <= 0) {
     throw Error(ErrorKind::kBadRequest,
                 "cannot resize a picture of " + std::to_string(picture.width) + "x" + std::to_string(picture.height) +
-                    " pixels to " + std::to_string(width) + "x" + std::to_string(height),
+                    " pixels to " + std::to_string(to.width) + "x" + std::to_string(to.height),
                 "image");
   }
-  // An axis that keeps its length would be multiplied by 1.
-  Picture rows = width == picture.width ? picture : resize_rows(picture, width, weights(picture.width, width));
-  if (height == rows.height) return rows;
-  return resize_columns(rows, height, weights(rows.height, height));
+  const auto rows = [&](const Picture& in) {
+    return in.width == to.width ? in : resize_rows(in, to.width, weights(in.width, to.width));
+  };
+  const auto columns = [&](const Picture& in) {
+    return in.height == to.height ? in : resize_columns(in, to.height, weights(in.height, to.height));
+  };
+  return first == First::kRows ? columns(rows(picture)) : rows(columns(picture));
 }
 
 }  // namespace
 
+// Since version 13 PIL begins with the columns where that leaves much less for the rows to do, and rounding in between
+// makes the order show.
 Picture resize_lanczos(const Picture& picture, int width, int height) {
-  return resize(picture, width, height, pil_weights);
+  const int fewer_rows = picture.height - height, fewer_columns = picture.width - width;
+  const bool tall = fewer_rows > 0 && fewer_rows > 2 * std::int64_t{fewer_columns};
+  return resize(picture, {width, height}, pil_weights, tall ? First::kColumns : First::kRows);
 }
 
 Picture resize_bicubic(const Picture& picture, int width, int height) {
-  return resize(picture, width, height, aten_weights);
+  return resize(picture, {width, height}, aten_weights, First::kRows);
 }
 
 Size dimensions_for_area(double area, double ratio) {

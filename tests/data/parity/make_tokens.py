@@ -105,7 +105,8 @@ def tokenizer(vocabulary, merges, extra=()):
 
 def main(out):
     texts = strings()
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     (out / "strings.txt").write_text("".join(text.hex() + "\n" for text in texts))
     vocabulary, merges = train()
     for name, extra in (("json", ()), ("flags", FLAGGED)):

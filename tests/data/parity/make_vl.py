@@ -79,6 +79,7 @@ def save_other(model, other):
 def main(out):
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
+    shutil.rmtree(out, ignore_errors=True)
     pipe = checkpoint.save(checkpoint.Recipe(), out / "model")
     save_other(out / "model", out / "other")
     # Loaded, not cast: from_pretrained keeps the rotary frequencies in float32.

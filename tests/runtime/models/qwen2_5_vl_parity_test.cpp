@@ -77,7 +77,9 @@ TEST_P(Qwen25VLParity, EncodesInFloat32) {
     const at::Tensor hidden = model.encode(test.process(model));
     EXPECT_EQ(hidden.sizes(), test.expected.view("hidden").sizes());
     const double error = relative_error(hidden, test.expected.view("hidden"));
-    RecordProperty(std::string("relative_error_") + style, std::to_string(error));
+    std::ostringstream text;
+    text << error;
+    RecordProperty(std::string("relative_error_") + style, text.str());
     EXPECT_LE(error, 1e-5) << style;
   }
 }
