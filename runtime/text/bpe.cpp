@@ -20,7 +20,7 @@ std::array<std::string, 256> byte_alphabet() {
     const bool printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
     const unsigned code = printable ? byte : next++;
     if (code < 0x80) {
-      alphabet[byte] = {static_cast<char>(code)};
+      alphabet[byte].assign(1, static_cast<char>(code));
     } else {
       alphabet[byte] = {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
     }

@@ -211,7 +211,7 @@ void write_safetensors(const std::filesystem::path& file, const std::map<std::st
   json header = json::object();
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto dtype = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const Dtype& d) { return tensor.scalar_type() == d.type; });
+    const auto dtype = std::find_if(kDtypes.begin(), kDtypes.end(), [type = tensor.scalar_type()](const Dtype& d) { return type == d.type; });
     if (dtype == kDtypes.end()) throw Error(ErrorKind::kInternal, "tensor '" + name + "' has a dtype that safetensors lacks");
     header[name] = {{"dtype", dtype->name}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + tensor.nbytes()}}};
     offset += tensor.nbytes();
