@@ -57,8 +57,10 @@ Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options)
 std::string to_text(const Diagnosis& diagnosis, bool colour);
 std::string to_json(const Diagnosis& diagnosis);
 
-// The gate of install, upgrade and run. Writes warnings and refusals to stderr. Throws Error{kIncompatible}, or
-// Error{kStorage} if only the disk is at fault, when the verdict is incompatible; unknown is a warning.
-void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name);
+// The gate of install, upgrade and run. Writes refusals, and warnings unless they are hidden, to stderr. Throws
+// Error{kIncompatible}, or Error{kStorage} if only the disk is at fault, when the verdict is incompatible; unknown is a
+// warning.
+enum class Warnings { kShow, kHide };
+void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name, Warnings warnings = Warnings::kShow);
 
 }  // namespace holdall::launcher

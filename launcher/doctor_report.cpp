@@ -122,21 +122,20 @@ std::string to_json(const Diagnosis& diagnosis) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name) {
+void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name, Warnings warnings) {
   std::string text, codes;
   for (const Check& check : diagnosis.checks) {
-    if (!is_finding(check)) continue;
-    text += block(check, false);
-    if (check.status == Status::kFail && codes.find(check.code) == std::string::npos)
-      codes += (codes.empty() ? "" : ", ") + check.code;
+    const bool failed = check.status == Status::kFail;
+    if (failed || (check.status == Status::kWarn && warnings == Warnings::kShow)) text += block(check, false);
+    if (failed && codes.find(check.code) == std::string::npos) codes += (codes.empty() ? "" : ", ") + check.code;
   }
-  if (diagnosis.verdict == Verdict::kUnknown)
-    text += "warning: whether this host can run '" + bundle_name +
-            "' is unknown: could not be checked: " + open_questions(diagnosis) + "\n";
+  if (diagnosis.verdict == Verdict::kUnknown && warnings == Warnings::kShow)
+    text += "warning: whether this host can run '" + bundle_name + "' is unknown: could not be checked: " +
+            open_questions(diagnosis) + "\n";
   std::fwrite(text.data(), 1, text.size(), stderr);
   if (diagnosis.verdict != Verdict::kIncompatible) return;
   throw bundle::Error(diagnosis.storage_only ? bundle::ErrorKind::kStorage : bundle::ErrorKind::kIncompatible,
-                      "this host cannot take '" + bundle_name + "': " + codes);
+                      "this host cannot run '" + bundle_name + "': " + codes + ": nothing was changed");
 }
 
 }  // namespace holdall::launcher

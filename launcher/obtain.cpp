@@ -1,9 +1,6 @@
 #include "launcher/obtain.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <iostream>
 
 #include "bundle/error.h"
 #include "launcher/doctor.h"
@@ -19,17 +16,9 @@ void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
   DoctorOptions how;
   how.root = options.common.store_root();
   how.allow_cpu = options.allow_cpu;
-  const Diagnosis diagnosis = diagnose(&info, how);
-  if (diagnosis.verdict == Verdict::kCompatible) return;
-  if (diagnosis.verdict == Verdict::kUnknown) {
-    if (options.common.verbosity != Verbosity::kQuiet)
-      std::cerr << "warning: not certain that this host can run '" << info.name << "': holdall doctor says more\n";
-    return;
-  }
-  const bool colour = ::isatty(STDERR_FILENO) == 1 && ::getenv("NO_COLOR") == nullptr;
-  std::cerr << to_text(diagnosis, colour);
-  throw Error(diagnosis.storage_only ? ErrorKind::kStorage : ErrorKind::kIncompatible,
-              "this host cannot run '" + info.name + "' " + info.version + ": nothing was installed");
+  how.allow_network_filesystem = options.common.allow_network_filesystem;
+  require_compatible(diagnose(&info, how), info.name,
+                     options.common.verbosity == Verbosity::kQuiet ? Warnings::kHide : Warnings::kShow);
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ bundle::ErrorKind refusal_of(const Diagnosis& diagnosis) {
   try {
     require_compatible(diagnosis, "edit");
   } catch (const bundle::Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("this host cannot take 'edit': E_DRIVER_TOO_OLD"));
+    EXPECT_THAT(error.what(), HasSubstr("this host cannot run 'edit': E_DRIVER_TOO_OLD"));
     return error.kind();
   }
   return bundle::ErrorKind::kInternal;
@@ -121,6 +121,16 @@ TEST(Gate, OnlyWarnsOfAnOpenQuestion) {
   ::testing::internal::CaptureStderr();
   EXPECT_NO_THROW(require_compatible(diagnosis, "edit"));
   EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("unknown: could not be checked: cuda"));
+}
+
+TEST(Gate, HidesWarningsButNeverARefusal) {
+  Diagnosis diagnosis = too_old();
+  diagnosis.checks[0].status = Status::kWarn;
+  ::testing::internal::CaptureStderr();
+  EXPECT_THROW(require_compatible(diagnosis, "edit", Warnings::kHide), bundle::Error);
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("E_DRIVER_TOO_OLD"));
+  EXPECT_THAT(text, Not(HasSubstr("warning")));
 }
 
 TEST(Gate, IsSilentAboutACompatibleHost) {
