@@ -3,11 +3,13 @@
 namespace holdall::launcher {
 
 void add_commands(CLI::App& app, CommandResult& result) {
+  add_install(app, result);
   add_ls(app, result);
   add_inspect(app, result);
   add_verify(app, result);
   add_gc(app, result);
   add_doctor(app, result);
+  add_extract(app, result);
 }
 
 }  // namespace holdall::launcher

@@ -1,0 +1,235 @@
+#include "bundle/extract.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <mutex>
+
+#include "tests/bundle/bundle_fixture.h"
+
+namespace holdall::bundle {
+namespace {
+
+using testing::TemporaryFolder;
+namespace fs = std::filesystem;
+
+class Extract : public ::testing::Test {
+ protected:
+  Extract() { ::mkdir(tree().c_str(), 0700); }
+  fs::path tree() const { return temporary_.path() / "tree"; }
+
+  std::vector<InstalledFile> extract_to_tree(const Reader& reader, ExtractOptions options = {}) {
+    if (options.prefix.empty()) options.prefix = tree();
+    const int fd = ::open(tree().c_str(), O_RDONLY | O_DIRECTORY);
+    try {
+      auto files = extract(reader, fd, options);
+      ::close(fd);
+      return files;
+    } catch (...) {
+      ::close(fd);
+      throw;
+    }
+  }
+  std::string read(const std::string& path) const {
+    std::ifstream file(tree() / path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  mode_t mode(const std::string& path) const {
+    struct stat status {};
+    EXPECT_EQ(::lstat((tree() / path).c_str(), &status), 0) << path;
+    return status.st_mode & 07777;
+  }
+
+  TemporaryFolder temporary_;
+};
+
+TEST_F(Extract, WritesEveryMemberWithItsContentsModeAndTime) {
+  const auto members = testing::varied_members();
+  const auto packed = testing::pack(members, {.threads = 2, .mtime = 1'700'000'000});
+  extract_to_tree(testing::open_bytes(packed.archive));
+  for (const auto& member : members) {
+    const fs::path path = tree() / member.path;
+    if (member.type == EntryType::kSymlink) {
+      EXPECT_EQ(fs::read_symlink(path), member.contents);
+      continue;
+    }
+    const bool runs = member.executable || member.type == EntryType::kDirectory;
+    EXPECT_EQ(mode(member.path), runs ? 0755U : 0644U) << member.path;
+    struct stat status {};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mtime, 1'700'000'000) << member.path;
+    if (member.type == EntryType::kRegular) {
+      EXPECT_TRUE(read(member.path) == member.contents) << member.path;
+    }
+  }
+}
+
+TEST_F(Extract, ReportsWhatLiesOnTheDisk) {
+  const auto packed = testing::pack(testing::varied_members());
+  const auto files = extract_to_tree(testing::open_bytes(packed.archive));
+  EXPECT_EQ(files.size(), 11U);  // with bundle.json
+  for (const InstalledFile& file : files) {
+    struct stat status {};
+    ASSERT_EQ(::stat((tree() / file.path).c_str(), &status), 0);
+    EXPECT_EQ(file.size, static_cast<std::uint64_t>(status.st_size));
+    EXPECT_EQ(file.mtime_ns, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec);
+    EXPECT_EQ(file.ctime_ns, status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec);
+    const std::string contents = read(file.path);
+    EXPECT_EQ(file.digest, sha256(std::as_bytes(std::span(contents)))) << file.path;
+  }
+}
+
+TEST_F(Extract, GivesTheSameTreeWithAnyNumberOfThreads) {
+  const auto packed = testing::pack(testing::varied_members());
+  for (const unsigned threads : {1U, 3U, 16U}) {
+    fs::remove_all(tree());
+    ::mkdir(tree().c_str(), 0700);
+    ExtractOptions options;
+    options.threads = threads;
+    extract_to_tree(testing::open_bytes(packed.archive), options);
+    EXPECT_TRUE(read("lib/large") == testing::noise(9'000'001, 4)) << threads;
+    EXPECT_TRUE(read("lib/zeros") == std::string(10'000'000, '\0')) << threads;
+  }
+}
+
+TEST_F(Extract, KeepsAFileUnreadableToOthersUntilItIsProven) {
+  const auto packed = testing::pack(testing::varied_members());
+  ExtractOptions options;
+  std::mutex mutex;
+  std::map<std::string, mode_t> seen;
+  options.before_change = [&](std::string_view call, std::string_view path) {
+    const std::lock_guard lock(mutex);
+    if (call == "chmod") seen[std::string(path)] = mode(std::string(path));
+  };
+  extract_to_tree(testing::open_bytes(packed.archive), options);
+  EXPECT_EQ(seen.size(), 11U);
+  for (const auto& [path, bits] : seen) EXPECT_EQ(bits, 0600U) << path;
+}
+
+TEST_F(Extract, RefusesAFlippedBitAnywhereInThePayload) {
+  const auto packed = testing::pack({{"data", EntryType::kRegular, testing::noise(3'000'000, 7)}});
+  const Reader whole = testing::open_bytes(packed.archive);
+  const Entry& entry = whole.toc().entries.back();
+  ASSERT_GT(entry.chunks.size(), 1U);
+  for (const Chunk& chunk : entry.chunks) {
+    fs::remove_all(tree());
+    ::mkdir(tree().c_str(), 0700);
+    auto broken = packed.archive;
+    broken[static_cast<std::size_t>(chunk.frame_offset + chunk.frame_size / 2)] ^= std::byte{0x10};
+    const std::string message =
+        testing::error_of(ErrorKind::kBadBundle, [&] { extract_to_tree(testing::open_bytes(broken)); });
+    EXPECT_NE(message.find("'data'"), std::string::npos) << message;
+  }
+}
+
+TEST_F(Extract, RefusesATarHeaderThatDiffersFromTheToc) {
+  // Both archives have the same layout; the frames of one are put under the table of the other.
+  const auto one = testing::pack({{"name-a", EntryType::kRegular, "same"}});
+  auto mixed = one.archive;
+  const Reader reader = testing::open_bytes(mixed);
+  const Frame header = reader.frames().at(2);  // F0, bundle.json, then the header of name-a
+  const auto other = testing::pack({{"name-b", EntryType::kRegular, "same"}});
+  ASSERT_EQ(testing::open_bytes(other.archive).frames().at(2).size, header.size);
+  std::copy_n(other.archive.begin() + static_cast<std::ptrdiff_t>(header.offset), header.size,
+              mixed.begin() + static_cast<std::ptrdiff_t>(header.offset));
+  testing::error_of(ErrorKind::kBadBundle, [&] { extract_to_tree(testing::open_bytes(mixed)); });
+  EXPECT_TRUE(fs::is_empty(tree()));
+}
+
+TEST_F(Extract, WritesNothingThroughALinkThatLiesInTheFolder) {
+  const fs::path outside = temporary_.path() / "outside";
+  fs::create_directory(outside);
+  fs::create_directory_symlink(outside, tree() / "lib");
+  const auto packed = testing::pack({{"lib", EntryType::kDirectory, {}}, {"lib/file", EntryType::kRegular, "x"}});
+  testing::error_of(ErrorKind::kBadBundle, [&] { extract_to_tree(testing::open_bytes(packed.archive)); });
+  EXPECT_TRUE(fs::is_empty(outside));
+}
+
+TEST_F(Extract, DoesNotOverwriteAFile) {
+  std::ofstream(tree() / "file") << "mine";
+  const auto packed = testing::pack({{"file", EntryType::kRegular, "theirs"}});
+  testing::error_of(ErrorKind::kBadBundle, [&] { extract_to_tree(testing::open_bytes(packed.archive)); });
+  EXPECT_EQ(read("file"), "mine");
+}
+
+TEST_F(Extract, EndsWhenProgressThrows) {
+  const auto packed = testing::pack(testing::varied_members());
+  ExtractOptions options;
+  options.progress = [](std::uint64_t, std::uint64_t) { throw Error(ErrorKind::kInterrupted, "interrupted"); };
+  testing::error_of(ErrorKind::kInterrupted, [&] { extract_to_tree(testing::open_bytes(packed.archive), options); });
+}
+
+TEST_F(Extract, ReportsProgressUpToTheWhole) {
+  const auto packed = testing::pack(testing::varied_members());
+  ExtractOptions options;
+  std::uint64_t last = 0, whole = 0;
+  options.progress = [&](std::uint64_t done, std::uint64_t total) {
+    EXPECT_GE(done, last);
+    last = done;
+    whole = total;
+  };
+  options.threads = 1;
+  const auto files = extract_to_tree(testing::open_bytes(packed.archive), options);
+  std::uint64_t sum = 0;
+  for (const auto& file : files) sum += file.size;
+  EXPECT_EQ(last, sum);
+  EXPECT_EQ(whole, sum);
+}
+
+class ExtractRelocated : public Extract {
+ protected:
+  testing::Bytes pack(const std::string& contents, std::vector<Relocation> records) {
+    testing::Bytes archive;
+    Writer writer(testing::small_info(), {.threads = 1}, [&](std::span<const std::byte> data) {
+      archive.insert(archive.end(), data.begin(), data.end());
+    });
+    Entry entry = testing::entry_of({"file", EntryType::kRegular, contents});
+    entry.relocations = std::move(records);
+    writer.add(entry, testing::source_of(contents));
+    writer.finish();
+    return archive;
+  }
+};
+
+TEST_F(ExtractRelocated, PutsThePrefixIntoAText) {
+  const std::string hole(kPlaceholder);
+  const std::string text = "#!" + hole + "/bin/tool\nroot=" + hole + "\n";
+  const auto length = static_cast<std::uint32_t>(hole.size());
+  ExtractOptions options;
+  options.prefix = "/opt/elsewhere";
+  const auto files = extract_to_tree(
+      testing::open_bytes(pack(text, {{RelocationKind::kText, 2, length, 0},
+                                      {RelocationKind::kText, text.rfind(hole), length, 0}})),
+      options);
+  EXPECT_EQ(read("file"), "#!/opt/elsewhere/bin/tool\nroot=/opt/elsewhere\n");
+  EXPECT_EQ(files.back().size, read("file").size());
+}
+
+TEST_F(ExtractRelocated, PutsThePrefixIntoABinaryAcrossAChunkBorder) {
+  // 6 MB, so that there are several chunks; one string lies across every possible border of the first of them.
+  std::string contents = testing::noise(6'000'000, 9);
+  const auto plain = testing::pack({{"file", EntryType::kRegular, contents}});
+  const std::uint64_t border = testing::open_bytes(plain.archive).toc().entries.back().chunks.at(1).offset;
+  const std::string string = std::string(kPlaceholder) + "/share";
+  const std::size_t at = static_cast<std::size_t>(border) - 5;
+  contents.replace(at, string.size(), string);
+  contents[at + string.size()] = '\0';
+  ExtractOptions options;
+  options.prefix = "/opt/x";
+  const Relocation record{RelocationKind::kBinary, at, static_cast<std::uint32_t>(kPlaceholder.size()),
+                          static_cast<std::uint32_t>(string.size())};
+  const auto files = extract_to_tree(testing::open_bytes(pack(contents, {record})), options);
+
+  std::string expected = contents;
+  std::string moved = "/opt/x/share";
+  moved.resize(string.size(), '\0');
+  expected.replace(at, moved.size(), moved);
+  EXPECT_TRUE(read("file") == expected);
+  EXPECT_EQ(files.back().digest, sha256(std::as_bytes(std::span(expected))));
+}
+
+}  // namespace
+}  // namespace holdall::bundle
