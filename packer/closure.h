@@ -14,8 +14,8 @@ namespace holdall::packer {
 enum class DlopenGroups { kNone, kCuda };
 
 struct ClosureOptions {
-  std::vector<std::string> library_paths;   // absolute; searched where ld.so has LD_LIBRARY_PATH
-  std::vector<std::string> system_folders;  // searched last; see system_library_folders()
+  std::vector<std::string> library_paths = {};   // absolute; searched where ld.so has LD_LIBRARY_PATH
+  std::vector<std::string> system_folders = {};  // searched last; see system_library_folders()
   DlopenGroups groups = DlopenGroups::kNone;
 };
 

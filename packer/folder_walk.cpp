@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <utility>
 
 #include "bundle/error.h"
 #include "bundle/member_path.h"
@@ -15,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using bundle::EntryType;
-
-constexpr std::size_t kMaxDepth = 100;
 
 class Walker {
  public:
@@ -39,6 +38,19 @@ class Walker {
  private:
   void enter(const std::string& relative) {
     const std::string folder = relative.empty() ? root_ : root_ + "/" + relative;
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) != 0) throw bundle::system_error(errno, "examine", folder);
+    const std::pair identity(status.st_dev, status.st_ino);
+    if (std::ranges::find(entered_, identity) != entered_.end()) {
+      faults_.push_back("cannot pack '" + folder + "': links lead in a circle");
+      return;
+    }
+    entered_.push_back(identity);
+    list(relative, folder);
+    entered_.pop_back();
+  }
+
+  void list(const std::string& relative, const std::string& folder) {
     std::error_code error;
     std::vector<std::string> names;
     fs::directory_iterator items(folder, error);
@@ -68,10 +80,6 @@ class Walker {
       }
     }
     if (S_ISDIR(status.st_mode)) {
-      if (std::ranges::count(relative, '/') > static_cast<std::ptrdiff_t>(kMaxDepth)) {
-        faults_.push_back("cannot pack '" + path + "': folders are nested too deep, or links lead in a circle");
-        return;
-      }
       walk_.files.push_back({.path = relative,
                              .source = {},
                              .type = EntryType::kDirectory,
@@ -120,6 +128,7 @@ class Walker {
   Links links_;
   FolderWalk walk_;
   std::vector<std::string> faults_;
+  std::vector<std::pair<dev_t, ino_t>> entered_;  // the folders around what is being visited
 };
 
 }  // namespace

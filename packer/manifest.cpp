@@ -144,16 +144,16 @@ Manifest load_manifest(const std::string& path) {
 
 std::vector<JsonFault> check_inputs(const Manifest& manifest) {
   std::vector<JsonFault> faults;
-  const auto provided = [&](const std::string& path) {
-    return std::ranges::any_of(manifest.provide, [&](const Provision& provision) {
-      return lies_in(path, provision.path) || lies_in(provision.path, path);
-    });
-  };
+  // Which paths a command makes is its own affair: while one is still to run, nothing counts as missing.
+  const bool provided = std::ranges::any_of(manifest.provide, [](const Provision& provision) {
+    std::error_code ignored;
+    return !fs::exists(provision.path, ignored);
+  });
   const auto expect = [&](const std::string& pointer, const std::string& path, const std::string& kind,
                           const std::function<bool(const fs::path&)>& is_kind) {
     std::error_code error;
     if (!fs::exists(path, error)) {
-      if (!provided(path)) faults.push_back({pointer, "names '" + path + "', which is missing"});
+      if (!provided) faults.push_back({pointer, "names '" + path + "', which is missing"});
     } else if (!is_kind(path)) {
       faults.push_back({pointer, "names '" + path + "', which is not " + kind});
     }

@@ -1,0 +1,49 @@
+# Every refusal: its exit code, the thing at fault named, nothing left behind.
+source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
+make_checkout src
+mkdir made
+pack_it() { expect "$1" "$pack" -m src/manifest.json -o made/x.tar.zst "${@:2}"; [ ! -s out ] || fail "stdout on failure"; only made; }
+
+expect 2 "$pack"; says "nothing to pack"
+expect 2 "$pack" --no-such-option; says "no-such-option"
+expect 7 "$pack" -m gone.json; says "'gone.json': no such file or directory"
+pack_it 2 --format zip; says "format 'zip' is not offered"
+pack_it 2 --compress-level 99
+pack_it 2 --bundle-version 'a b'; says "--bundle-version is 'a b'"
+HOLDALL_COMPRESS_LEVEL=99 pack_it 2
+SOURCE_DATE_EPOCH=yesterday pack_it 2; says "SOURCE_DATE_EPOCH"
+expect 7 "$pack" -m src/manifest.json -o gone/x.tar.zst; says "gone/x.tar.zst"
+expect 6 "$pack" -m src/manifest.json -f -o made; says "folder"
+
+echo old >made/x.tar.zst
+expect 2 "$pack" -m src/manifest.json -o made/x.tar.zst; says "exists: pass --force"
+[ "$(cat made/x.tar.zst)" = old ] || fail "the existing output was touched"
+expect 0 "$pack" -f -m src/manifest.json -o made/x.tar.zst
+rm made/x.tar.zst
+
+mv src/model src/kept-model; pack_it 11; says "/model/path names '$PWD/src/model', which is missing"; mv src/kept-model src/model
+mv src/lib/libdeep.so.1 kept; pack_it 11; says "library 'libdeep.so.1', needed by 'lib/libanswer.so.2', is missing"
+head -c 200 kept >src/lib/libdeep.so.1; pack_it 11; says "libdeep.so.1"; mv kept src/lib/libdeep.so.1
+echo "see $PWD/src/lib" >src/data/leak.txt; pack_it 11
+says "'share/svc/leak.txt' at offset 4: source folder '$PWD/src'"
+expect 0 "$pack" -q -m src/manifest.json -o made/x.tar.zst --allow-leaks 'share/*/leak.txt'
+rm made/x.tar.zst src/data/leak.txt
+
+# No space: a write that fails half way leaves nothing.
+head -c 3000000 /dev/urandom >src/model/noise.bin
+(trap '' XFSZ; ulimit -f 1000; pack_it 6); says "cannot write 'made/x.tar.zst'"
+rm src/model/noise.bin
+
+# A file that may not be read. Root may read anything, so it becomes somebody else.
+chmod 0 src/model/weights.bin
+if [ "$(id -u)" = 0 ]; then
+  cp "$pack" pack-copy
+  chmod -R go+rX . && chmod 0 src/model/weights.bin && chmod 0777 made
+  as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+else
+  cp "$pack" pack-copy
+  as=()
+fi
+expect 6 "${as[@]}" ./pack-copy -m src/manifest.json -o made/x.tar.zst
+says "src/model/weights.bin': permission denied"
+only made

@@ -1,0 +1,314 @@
+#include "packer/pack.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "bundle/reader.h"
+#include "packer/requirements.h"
+#include "packer/wheel_records.h"
+#include "tests/packer/fixtures.h"
+
+namespace holdall::packer {
+namespace {
+
+using bundle::ErrorKind;
+
+// A checkout with a service: a program, a vendor's and another library in a wheel's site folder, data and a model.
+class Checkout {
+ public:
+  explicit Checkout(const std::string& root) {
+    folder.library("site/nvidia/lib/libcudart.so.13");
+    folder.library("site/torch/lib/libtorch_x.so",
+                   "site/nvidia/lib/libcudart.so.13 -Wl,--disable-new-dtags,-rpath,'$ORIGIN/../../nvidia/lib:$ORIGIN'");
+    folder.write("bin/.keep", "");
+    folder.compile(
+        "bin/serve", "int libtorchxso(void);\nint main(void) { return libtorchxso() - 1; }\n",
+        "site/torch/lib/libtorch_x.so -Wl,-rpath-link,site/nvidia/lib -Wl,--disable-new-dtags,-rpath,'$ORIGIN/../lib'");
+    std::filesystem::remove(folder.path("compiled.c"));
+    folder.write("data/prefix.txt", "root=" + folder.path("data") + "/x\n");
+    folder.write("model/weights.bin", std::string(100'000, 'w'));
+    folder.write("model/config.json", "{}");
+    record("site/nvidia/lib/libcudart.so.13", "nvidia_cuda_runtime-13.0");
+    folder.write("site/nvidia_cuda_runtime-13.0.dist-info/licenses/License.txt", "NVIDIA's\n");
+    record("site/torch/lib/libtorch_x.so", "torch-2.0");
+    folder.write("m.json", R"({"name": "svc", "version": "1", "executables": ["bin/serve"],
+      "library_paths": ["site/torch/lib", "site/nvidia/lib"], "prefix": "data", "files": [{"from": "data", "to": "share"}],
+      "model": {"name": "m", "path": "model"}, "service": {"exec": ["bin/serve"]})" +
+                               root + "}");
+  }
+
+  void record(const std::string& library, const std::string& wheel) const {
+    const std::string bytes = read_file(folder.path(library));
+    const auto digest = bundle::sha256(std::as_bytes(std::span(bytes)));
+    std::string base64;
+    const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    unsigned held = 0, bits = 0;
+    for (const unsigned byte : digest) {
+      held = (held << 8 | byte) & 0xffff;
+      for (bits += 8; bits >= 6; bits -= 6) base64 += alphabet[held >> (bits - 6) & 63];
+    }
+    base64 += alphabet[held << (6 - bits) & 63];
+    const std::string info = wheel + ".dist-info";
+    folder.write("site/" + info + "/RECORD", library.substr(5) + ",sha256=" + base64 + ",1\r\n" + info +
+                                                 "/licenses/License.txt,sha256=" + base64 + ",9\n" + info +
+                                                 "/RECORD,,\n");
+    folder.write("site/" + info + "/licenses/License.txt", "a licence\n");
+  }
+
+  PackPlan plan() const {
+    const BuildMachine machine{.home = "/home/somebody", .host_name = "buildbox", .system_folders = system_folders};
+    return plan_service(load_manifest(folder.path("m.json")), machine);
+  }
+
+  TemporaryFolder folder;
+  std::vector<std::string> system_folders;
+};
+
+std::string packed(const PackPlan& plan, const PackOptions& options = {}) {
+  std::string archive;
+  pack(plan, options, [&](std::span<const std::byte> bytes) {
+    archive.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  });
+  return archive;
+}
+
+class InMemory : public bundle::RandomAccess {
+ public:
+  explicit InMemory(std::string bytes) : bytes_(std::move(bytes)) {}
+  std::uint64_t size() const override { return bytes_.size(); }
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+  }
+
+ private:
+  std::string bytes_;
+};
+
+bundle::Reader opened(const std::string& archive) {
+  return bundle::Reader::open(std::make_shared<InMemory>(archive));
+}
+
+const bundle::Entry& entry_of(const bundle::Reader& reader, const std::string& path) {
+  const auto& entries = reader.toc().entries;
+  const auto found = std::ranges::find(entries, path, &bundle::Entry::path);
+  if (found == entries.end()) throw std::runtime_error(path + " is not in the bundle");
+  return *found;
+}
+
+TEST(Pack, PutsEverythingInItsPlaceInStartUpOrder) {
+  const Checkout checkout("");
+  const auto reader = opened(packed(checkout.plan()));
+  std::vector<std::string> paths;
+  for (const bundle::Entry& entry : reader.toc().entries) {
+    if (entry.type == bundle::EntryType::kRegular) paths.push_back(entry.path);
+  }
+  EXPECT_EQ(paths, (std::vector<std::string>{"holdall/bundle.json", "bin/serve", "lib/libcudart.so.13",
+                                             "lib/libtorch_x.so", "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
+                                             "share/licenses/torch-2.0/License.txt", "share/prefix.txt",
+                                             "model/config.json", "model/weights.bin"}));
+  EXPECT_TRUE(bundle::verify(reader, 1).ok());
+  EXPECT_EQ(reader.info().layers, (std::vector<std::string>{"cuda", "runtime", "app", "model"}));
+  EXPECT_EQ(reader.info().model->bytes, 100'002U);
+  EXPECT_EQ(reader.info().build.at("torch"), "2.0");
+}
+
+TEST(Pack, KeepsVendorFilesAndEditsOthers) {
+  const Checkout checkout("");
+  const auto reader = opened(packed(checkout.plan()));
+  const bundle::Entry& vendor = entry_of(reader, "lib/libcudart.so.13");
+  EXPECT_TRUE(vendor.vendor);
+  EXPECT_FALSE(vendor.elf.has_value());
+  EXPECT_EQ(reader.read_file("lib/libcudart.so.13"),
+            read_file(checkout.folder.path("site/nvidia/lib/libcudart.so.13")));
+  const bundle::Entry& edited = entry_of(reader, "lib/libtorch_x.so");
+  EXPECT_FALSE(edited.vendor);
+  ASSERT_TRUE(edited.elf.has_value());
+  const ElfInfo info = describe(ElfFile(checkout.folder.write("edited.so", reader.read_file("lib/libtorch_x.so"))));
+  EXPECT_EQ(info.rpath, "$ORIGIN");
+  std::string undone = reader.read_file("lib/libtorch_x.so");
+  for (const auto& patch : edited.elf->patches) undone.replace(patch.offset, patch.old_bytes.size(), patch.old_bytes);
+  EXPECT_EQ(bundle::sha256(std::as_bytes(std::span(undone))), edited.elf->original_digest);
+  EXPECT_EQ(undone, read_file(checkout.folder.path("site/torch/lib/libtorch_x.so")));
+}
+
+TEST(Pack, TwoCheckoutsGiveTheSameBytesWhateverTheThreads) {
+  const Checkout one(""), two("");
+  ASSERT_NE(one.folder.root(), two.folder.root());
+  PackOptions many;
+  many.writer.threads = 3;
+  PackOptions single;
+  single.writer.threads = 1;
+  EXPECT_TRUE(packed(one.plan(), many) == packed(two.plan(), single));
+}
+
+TEST(Pack, RewritesTextThatNamesThePrefix) {
+  const Checkout checkout("");
+  const auto reader = opened(packed(checkout.plan()));
+  EXPECT_EQ(reader.read_file("share/prefix.txt"), "root=" + std::string(bundle::kPlaceholder) + "/x\n");
+  EXPECT_EQ(entry_of(reader, "share/prefix.txt").relocations.size(), 1U);
+}
+
+TEST(Pack, RefusesAVendorFileThatDiffersFromItsRecord) {
+  const Checkout checkout("");
+  std::ofstream(checkout.folder.path("site/nvidia/lib/libcudart.so.13"), std::ios::app) << "x";
+  const auto result = thrown_by([&] { packed(checkout.plan()); });
+  EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
+  EXPECT_TRUE(result.says("libcudart.so.13") && result.says("RECORD")) << result.message;
+}
+
+TEST(Pack, ListsEveryLeakWithFileAndOffset) {
+  const Checkout checkout("");
+  checkout.folder.write("data/debug.bin", std::string("\0\0\0", 3) + checkout.folder.path("data") + "/x");
+  checkout.folder.write("model/notes.txt", "trained on buildbox by /home/somebody\n");
+  const auto result = thrown_by([&] { packed(checkout.plan()); });
+  EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
+  EXPECT_TRUE(result.says("'share/debug.bin' at offset 3: source folder '" + checkout.folder.root() + "'"))
+      << result.message;
+  EXPECT_TRUE(result.says("'model/notes.txt' at offset 11: host name 'buildbox'")) << result.message;
+  EXPECT_TRUE(result.says("'model/notes.txt' at offset 23: home folder '/home/somebody'")) << result.message;
+}
+
+TEST(Pack, AcceptsLeaksByPattern) {
+  const Checkout checkout("");
+  checkout.folder.write("model/notes.txt", "trained on buildbox\n");
+  PackOptions options;
+  options.allowed_leaks = {"model/*.txt"};
+  std::string archive;
+  const PackResult result = pack(checkout.plan(), options, [](std::span<const std::byte>) {});
+  EXPECT_EQ(result.leaks, 1U);
+  options.allowed_leaks = {"share/*"};
+  EXPECT_TRUE(thrown_by([&] { packed(checkout.plan(), options); }).says("model/notes.txt"));
+}
+
+TEST(Pack, RefusesAnInputThatChangesMeanwhile) {
+  const Checkout checkout("");
+  const PackPlan plan = checkout.plan();
+  std::ofstream(checkout.folder.path("model/weights.bin"), std::ios::app) << "more";
+  EXPECT_TRUE(thrown_by([&] { packed(plan); }).says("changed while it was packed"));
+  checkout.folder.write("model/weights.bin", std::string(100'000, 'v'));  // the same size, other bytes
+  EXPECT_TRUE(thrown_by([&] { packed(plan); }).says("model/weights.bin"));
+  checkout.folder.write("model/weights.bin", "");
+  EXPECT_TRUE(thrown_by([&] { packed(plan); }).says("changed while it was packed"));
+  std::filesystem::remove(checkout.folder.path("model/weights.bin"));
+  EXPECT_EQ(thrown_by([&] { packed(plan); }).kind, ErrorKind::kNotFound);
+}
+
+TEST(Pack, RefusesTwoInputsForOnePlace) {
+  const Checkout checkout(R"(, "provide": [])");
+  checkout.folder.write(
+      "m.json", R"({"name": "s", "version": "1", "executables": ["bin/serve"], "library_paths": ["site/torch/lib"],
+    "files": [{"from": "m.json", "to": "bin/serve"}]})");
+  EXPECT_TRUE(thrown_by([&] { checkout.plan(); }).says("two inputs go to 'bin/serve'"));
+  checkout.folder.write(
+      "m.json", R"({"name": "s", "version": "1", "executables": ["bin/serve"], "library_paths": ["site/torch/lib"],
+    "service": {"exec": ["bin/other"]}})");
+  EXPECT_TRUE(thrown_by([&] { checkout.plan(); }).says("'bin/other' of /service/exec/0 is no program of the bundle"));
+}
+
+TEST(Pack, FollowsAModelsLinksAndRefusesBrokenOnes) {
+  const Checkout checkout("");
+  checkout.folder.write("blobs/abc", "weights");
+  std::filesystem::create_symlink(checkout.folder.path("blobs/abc"), checkout.folder.path("model/linked.bin"));
+  EXPECT_EQ(opened(packed(checkout.plan())).read_file("model/linked.bin"), "weights");
+  std::filesystem::create_symlink("gone", checkout.folder.path("model/dangling"));
+  EXPECT_TRUE(thrown_by([&] { checkout.plan(); }).says("model/dangling': the link leads nowhere"));
+  std::filesystem::remove(checkout.folder.path("model/dangling"));
+  std::filesystem::create_symlink(".", checkout.folder.path("model/circle"));
+  EXPECT_TRUE(thrown_by([&] { checkout.plan(); }).says("links lead in a circle"));
+}
+
+TEST(Pack, KeepsDataLinksRelativeAndRefusesThoseThatLeave) {
+  const Checkout checkout("");
+  std::filesystem::create_directories(checkout.folder.path("data/sub"));
+  std::filesystem::create_symlink(checkout.folder.path("data/prefix.txt"), checkout.folder.path("data/sub/link"));
+  EXPECT_EQ(entry_of(opened(packed(checkout.plan())), "share/sub/link").link_target, "../prefix.txt");
+  std::filesystem::create_symlink("/etc/passwd", checkout.folder.path("data/passwd"));
+  std::filesystem::create_symlink("../../bin/serve", checkout.folder.path("data/sub/out"));
+  const auto result = thrown_by([&] { checkout.plan(); });
+  EXPECT_TRUE(result.says("data/passwd") && result.says("data/sub/out")) << result.message;
+}
+
+TEST(Pack, RefusesNamesThatAreNotUtf8) {
+  const Checkout checkout("");
+  checkout.folder.write("data/caf\xe9", "x");
+  EXPECT_EQ(thrown_by([&] { checkout.plan(); }).kind, ErrorKind::kCannotPack);
+}
+
+TEST(Pack, ReportsProgressAndStopsWhenAsked) {
+  const Checkout checkout("");
+  std::uint64_t read = 0;
+  PackOptions options;
+  options.on_read = [&](std::uint64_t bytes) { read += bytes; };
+  const PackPlan plan = checkout.plan();
+  packed(plan, options);
+  EXPECT_EQ(read, plan.info.bytes);
+  options.on_read = [](std::uint64_t) { throw bundle::Error(ErrorKind::kInterrupted, "interrupted"); };
+  EXPECT_EQ(thrown_by([&] { packed(plan, options); }).kind, ErrorKind::kInterrupted);
+}
+
+ElfInfo needing(std::vector<std::pair<std::string, std::string>> versions, const std::string& soname = "") {
+  ElfInfo info;
+  info.machine = EM_X86_64;
+  if (!soname.empty()) info.soname = soname;
+  for (auto& [library, version] : versions) info.needed_versions.push_back({library, version});
+  return info;
+}
+
+TEST(Requirements, TakeTheHighestGlibcVersionAsNumbersAndNameItsFile) {
+  const ElfInfo a =
+      needing({{"libc.so.6", "GLIBC_2.9"}, {"libstdc++.so.6", "GLIBCXX_3.4.30"}, {"libc.so.6", "GLIBC_PRIVATE"}});
+  const ElfInfo b = needing({{"libm.so.6", "GLIBC_2.28"}, {"libc.so.6", "GLIBC_2.4"}});
+  const auto result = derive_requirements({{"bin/a", &a}, {"lib/b", &b}}, Device::kCpu);
+  EXPECT_EQ(result.glibc->version, "2.28");
+  EXPECT_EQ(result.glibc->from, "lib/b");
+  EXPECT_EQ(result.arch, "x86_64");
+  EXPECT_FALSE(result.libstdcxx.has_value());
+  const ElfInfo c = needing({{"libc.so.6", "GLIBC_ABI_DT_RELR"}});
+  EXPECT_EQ(derive_requirements({{"bin/a", &a}, {"lib/c", &c}}, Device::kCpu).glibc->version, "2.36");
+}
+
+TEST(Requirements, OnlyACudaBundleAsksForADriver) {
+  const ElfInfo cudart = needing({}, "libcudart.so.13");
+  EXPECT_FALSE(derive_requirements({{"lib/libcudart.so.13", &cudart}}, Device::kCpu).cuda.has_value());
+  const auto cuda = derive_requirements({{"lib/libcudart.so.13", &cudart}}, Device::kCuda).cuda;
+  EXPECT_EQ(cuda->major, 13);
+  EXPECT_EQ(cuda->driver.version, "580.65.06");
+  EXPECT_EQ(cuda->driver.from, "lib/libcudart.so.13");
+  const ElfInfo future = needing({}, "libcudart.so.99");
+  EXPECT_TRUE(thrown_by([&] { derive_requirements({{"lib/x", &future}}, Device::kCuda); }).says("CUDA 99"));
+  EXPECT_TRUE(thrown_by([&] { derive_requirements({}, Device::kCuda); }).says("no libcudart"));
+}
+
+TEST(WheelRecords, ReadsDigestsOfRecord) {
+  const auto digest = parse_record_digest("sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU");  // of nothing
+  ASSERT_TRUE(digest.has_value());
+  EXPECT_EQ(*digest, bundle::sha256({}));
+  for (const char* const wrong :
+       {"", "sha256=", "md5=47DE", "sha256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "sha256=short"}) {
+    EXPECT_FALSE(parse_record_digest(wrong).has_value()) << wrong;
+  }
+}
+
+TEST(WheelRecords, RefusesABrokenRecord) {
+  const TemporaryFolder folder;
+  folder.write("x-1.dist-info/RECORD", "one field only\n");
+  WheelRecords records;
+  EXPECT_TRUE(thrown_by([&] { records.find(folder.write("x/lib.so", "")); }).says("RECORD' is broken"));
+}
+
+TEST(WheelRecords, FindsQuotedPathsAndTheWheelsLicences) {
+  const TemporaryFolder folder;
+  const std::string none = ",sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n";
+  folder.write("x-1.dist-info/RECORD",
+               "\"x/a,\"\"b.so\"" + none + "x/LICENSE.txt" + none + "x/include/deep/LICENSE" + none);
+  WheelRecords records;
+  const auto found = records.find(folder.path("x/a,\"b.so"));
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->wheel->name, "x-1");
+  EXPECT_EQ(found->wheel->licences, (std::vector<std::string>{"x/LICENSE.txt"}));
+  EXPECT_FALSE(records.find(folder.path("x/other.so")).has_value());
+}
+
+}  // namespace
+}  // namespace holdall::packer
