@@ -61,6 +61,7 @@ std::string to_json(const Diagnosis& diagnosis);
 // Error{kIncompatible}, or Error{kStorage} if only the disk is at fault, when the verdict is incompatible; unknown is a
 // warning.
 enum class Warnings { kShow, kHide };
-void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name, Warnings warnings = Warnings::kShow);
+void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_name,
+                        Warnings warnings = Warnings::kShow);
 
 }  // namespace holdall::launcher

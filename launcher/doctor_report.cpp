@@ -130,8 +130,8 @@ void require_compatible(const Diagnosis& diagnosis, const std::string& bundle_na
     if (failed && codes.find(check.code) == std::string::npos) codes += (codes.empty() ? "" : ", ") + check.code;
   }
   if (diagnosis.verdict == Verdict::kUnknown && warnings == Warnings::kShow)
-    text += "warning: whether this host can run '" + bundle_name + "' is unknown: could not be checked: " +
-            open_questions(diagnosis) + "\n";
+    text += "warning: whether this host can run '" + bundle_name +
+            "' is unknown: could not be checked: " + open_questions(diagnosis) + "\n";
   std::fwrite(text.data(), 1, text.size(), stderr);
   if (diagnosis.verdict != Verdict::kIncompatible) return;
   throw bundle::Error(diagnosis.storage_only ? bundle::ErrorKind::kStorage : bundle::ErrorKind::kIncompatible,

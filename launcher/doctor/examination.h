@@ -1,6 +1,7 @@
 // What every check of the doctor is given, and the checks themselves in the order in which they are made.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ std::vector<Check> check_machine(const Examination& examination);
 
 // Free space, free inodes, noexec mount and network filesystem below options.root; one skip for a captured host.
 std::vector<Check> check_storage(const Examination& examination);
+
+// May a store lie on a filesystem of this f_type (statfs(2))?
+Check judge_filesystem(std::uint32_t type, const DoctorOptions& options);
 
 // GPU, kernel module, device nodes, driver, libcuda and what the probe says. `devices` gets what the driver lists.
 std::vector<Check> check_gpus(const Examination& examination, std::vector<Device>& devices);

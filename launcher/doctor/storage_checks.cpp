@@ -99,18 +99,21 @@ Check check_exec(const std::string& folder, const struct statvfs& filesystem) {
 }
 
 Check check_filesystem(const Examination& exam, const std::string& folder) {
-  Check check;
-  check.id = "filesystem";
-  check.source = folder;
   struct statfs filesystem {};
-  if (::statfs(folder.c_str(), &filesystem) != 0) {
-    check.status = Status::kSkip;
-    return check;
-  }
-  check.found = "local";
+  if (::statfs(folder.c_str(), &filesystem) != 0)
+    return {.id = "filesystem", .status = Status::kSkip, .source = folder};
+  Check check = judge_filesystem(static_cast<std::uint32_t>(filesystem.f_type), exam.options);
+  check.source = folder;
+  return check;
+}
+
+}  // namespace
+
+Check judge_filesystem(std::uint32_t type, const DoctorOptions& options) {
+  Check check{.id = "filesystem", .found = "local"};
   for (const Filesystem& network : kNetworkFilesystems) {
-    if (static_cast<std::uint32_t>(filesystem.f_type) != network.magic) continue;
-    check.status = exam.options.allow_network_filesystem ? Status::kWarn : Status::kFail;
+    if (type != network.magic) continue;
+    check.status = options.allow_network_filesystem ? Status::kWarn : Status::kFail;
     check.code = "E_NETWORK_FS";
     check.found = network.name;
     check.need = "a local filesystem";
@@ -119,8 +122,6 @@ Check check_filesystem(const Examination& exam, const std::string& folder) {
   }
   return check;
 }
-
-}  // namespace
 
 std::vector<Check> check_storage(const Examination& exam) {
   Check skipped;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "captured_host.h"
+#include "launcher/doctor/examination.h"
 
 namespace holdall::launcher {
 namespace {
@@ -173,6 +174,17 @@ TEST(StorageVerdict, DiskFromWhichNothingMayBeExecuted) {
   const auto codes = test::with_noexec(folder.root(), [&] { return failing_codes(diagnose_storage(folder.root())); });
   if (!codes) GTEST_SKIP() << "no mount namespaces for this user";
   EXPECT_EQ(*codes, "E_NOEXEC");
+}
+
+TEST(StorageVerdict, NetworkFilesystemNeedsTheUsersConsent) {
+  constexpr std::uint32_t kNfs = 0x6969, kExt4 = 0xEF53, kFuse = 0x65735546;
+  DoctorOptions options;
+  EXPECT_EQ(judge_filesystem(kNfs, options).status, Status::kFail);
+  EXPECT_EQ(judge_filesystem(kNfs, options).code, "E_NETWORK_FS");
+  EXPECT_EQ(judge_filesystem(kExt4, options).status, Status::kOk);
+  EXPECT_EQ(judge_filesystem(kFuse, options).status, Status::kOk);  // overlays of rootless containers
+  options.allow_network_filesystem = true;
+  EXPECT_EQ(judge_filesystem(kNfs, options).status, Status::kWarn);
 }
 
 TEST(StorageVerdict, FolderOfOnesOwnIsFine) {
