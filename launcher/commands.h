@@ -22,6 +22,7 @@ void add_rollback(CLI::App& app, CommandResult& result);
 void add_start(CLI::App& app, CommandResult& result);
 void add_stop(CLI::App& app, CommandResult& result);
 void add_status(CLI::App& app, CommandResult& result);
+void add_logs(CLI::App& app, CommandResult& result);
 void add_ls(CLI::App& app, CommandResult& result);
 void add_inspect(CLI::App& app, CommandResult& result);
 void add_verify(CLI::App& app, CommandResult& result);

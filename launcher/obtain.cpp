@@ -35,7 +35,9 @@ void add_obtain_options(CLI::App& command, ObtainOptions& options) {
 Obtained obtain(const ObtainOptions& options) {
   const Source source = Source::open(options.source);
   check_trust(source, options.insecure, options.common.verbosity);
+  if (options.check) options.check(source.info());
   examine(source.info(), options);
+  if (options.examined) options.examined();
 
   // A broken file is refused before there is a store; a pipe needs the store's partial/ first.
   std::optional<bundle::Reader> reader;

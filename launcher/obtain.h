@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "launcher/install.h"
@@ -16,6 +17,8 @@ struct ObtainOptions {
   bool allow_cpu = false;
   bool insecure = false;
   std::uint64_t max_size = 0;  // of standard input, bytes; 0: any
+  std::function<void(const bundle::BundleInfo&)> check;  // may refuse, before the doctor and anything written
+  std::function<void()> examined;                        // the doctor has let it pass
 };
 
 // Declares SOURCE, the common options, --allow-cpu, --insecure and --max-size.
