@@ -1,0 +1,92 @@
+# run, status, upgrade, rollback, stop, start and logs, as an operator types them, with a small service packed for it.
+holdall=$HOLDALL_BIN/holdall
+export HOLDALL_ROOT=$PWD/root
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+trap '"$holdall" stop --timeout 0 >/dev/null 2>&1 || true' EXIT
+
+# expect CODE COMMAND…: stdout goes to out, stderr to err.
+expect() {
+  local want=$1 got=0
+  shift
+  "$@" >out 2>err || got=$?
+  [ "$got" -eq "$want" ] || { cat out err >&2; fail "exit $got instead of $want: $*"; }
+}
+says() { grep -qF -- "$2" "$1" || { cat "$1" >&2; fail "no '$2' in $1"; }; }
+field() { "$holdall" status --json | sed -n "s/.*\"$1\":\(\"[^\"]*\"\|[^,}]*\).*/\1/p" | tr -d '"'; }
+ask() {  # URL
+  local port=${1##*:}
+  exec 3<>"/dev/tcp/127.0.0.1/$port"
+  printf 'GET / HTTP/1.1\r\nHost: test\r\n\r\n' >&3
+  sed '1,/^\r$/d' <&3
+  exec 3>&-
+}
+
+pack() {  # VERSION ARGUMENTS…
+  local version=$1 arguments=''
+  shift
+  for argument in "$@"; do arguments+=", \"$argument\""; done
+  cat >manifest.json <<END
+{ "name": "demo", "version": "$version", "executables": ["$HOLDALL_TEST_SERVICE"], "device": "cpu",
+  "service": { "exec": ["bin/$(basename "$HOLDALL_TEST_SERVICE")", "version=$version", "state={state}"$arguments],
+               "swap": "overlap", "ready_timeout_seconds": 20, "drain_timeout_seconds": 5 } }
+END
+  "$HOLDALL_BIN/holdall-pack" -q -m manifest.json -o "demo-$version.tar.zst" >/dev/null
+}
+pack 1.0.0
+pack 1.0.1
+pack 2.0.0 'status=golden edit differs' exit_before_ready=1
+
+expect 7 "$holdall" status
+expect 4 "$holdall" run demo-1.0.0.tar.zst --key some.pub
+expect 2 "$holdall" run demo-1.0.0.tar.zst --device cuda:0
+[ ! -e root ] || fail "a refused run left something behind"
+
+# A first release that fails: 9, and the reason stays in status.
+expect 9 "$holdall" run demo-2.0.0.tar.zst --port 0 --detach
+says err 'golden edit differs'
+[ "$(field state)" = failed ] || fail "state is $(field state)"
+says <("$holdall" status) 'golden edit differs'
+
+expect 0 "$holdall" run demo-1.0.0.tar.zst --port 0 --detach
+url=$(cat out)
+says err 'doctor:'
+says err 'install: demo-1.0.0-'
+says err 'activate: generation'
+says <(ask "$url") '1.0.0 '
+first=$(field release)
+[ "$(field state)" = running ] && [ "$(field ready)" = true ] && [ "$(field url)" = "$url" ] || fail "status is wrong"
+expect 8 "$holdall" run demo-1.0.0.tar.zst
+expect 8 "$holdall" start
+says err "pid $(field supervisor_pid)"
+
+expect 0 "$holdall" upgrade demo-1.0.1.tar.zst
+says <(ask "$url") '1.0.1 '
+expect 9 "$holdall" upgrade demo-2.0.0.tar.zst
+says err 'golden edit differs'
+says <(ask "$url") '1.0.1 '
+says <("$holdall" status) 'golden edit differs'
+expect 0 "$holdall" rollback
+says <(ask "$url") '1.0.0 '
+[ "$(field release)" = "$first" ] || fail "rolled back to $(field release)"
+says <("$holdall" logs) 'ready: demo-1.0.1-'
+[ "$("$holdall" logs -n 2 | wc -l)" -eq 2 ] || fail "logs -n 2 gives other than two lines"
+
+expect 0 "$holdall" stop
+[ "$(field state)" = stopped ] || fail "state is $(field state)"
+expect 0 "$holdall" stop
+expect 0 "$holdall" start --detach
+says <(ask "$(cat out)") '1.0.0 '
+expect 0 "$holdall" stop
+
+# In the foreground, Ctrl-C drains and leaves nothing.
+set -m  # a job of its own: SIGINT is not ignored there
+"$holdall" start >out 2>err &
+job=$!
+for _ in $(seq 400); do [ "$(field ready)" = true ] && break; sleep 0.02; done
+service=$(field pid)
+kill -INT "$job"
+code=0
+wait "$job" || code=$?
+[ "$code" -eq 130 ] || fail "Ctrl-C ended with $code"
+[ ! -e "/proc/$service" ] || fail "the service outlived its supervisor"
