@@ -9,9 +9,9 @@
 //   {"type":"cancel","id":…}
 //   {"type":"stop"}                                          finish what runs, then exit 0
 // worker → service
-//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda","max_pixels"?}}       after load
+//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda"}}       after load
 //   and warm-up
-//   {"type":"status","text":…}                               while loading
+//   {"type":"status","text":…,"stage":"loading|warming"}     until ready
 //   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
 //   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,"seconds":{"text","denoise","vae","encode"}}   part:
 //   the picture

@@ -71,7 +71,7 @@ class Service final : public WorkerEvents {
       const json header = json::parse(frame.header);
       const std::string type = header.at("type");
       if (type == "status")
-        on_status(header.at("text"));
+        on_status(header.at("text"), header.value("stage", "loading"));
       else if (type == "ready")
         on_ready(header.at("model"));
       else if (type == "fatal")
@@ -113,10 +113,10 @@ class Service final : public WorkerEvents {
     }
   }
 
-  void on_status(const std::string& text) {
+  void on_status(const std::string& text, const std::string& stage) {
     notifier_.status(text);
     log_event("worker_status", {{"text", text}});
-    if (!ready_ && !draining_) set_unready(ever_ready_ ? "worker_restarting" : "loading", text);
+    if (!ready_ && !draining_) set_unready(ever_ready_ ? "worker_restarting" : stage, text);
   }
 
   void on_ready(const json& model) {
@@ -126,7 +126,6 @@ class Service final : public WorkerEvents {
     };
     state_.model = text("name");
     state_.model_created = std::time(nullptr);
-    state_.max_output_pixels = model.value("max_pixels", state_.max_output_pixels);
     metrics_.set_build_info(text("digest"), text("torch"), text("cuda"));
     back_off_ = kFirstBackOff;
     ready_ = true;

@@ -45,8 +45,7 @@ class Worker {
     send({{"type", "status"}, {"text", "loading fake weights"}});
     while (fs::exists(model_ / "wait") && !fs::exists(model_ / "go")) pause();
     send({{"type", "ready"},
-          {"model",
-           {{"name", "fake-edit"}, {"class", "Fake"}, {"digest", "d1"}, {"torch", "none"}, {"max_pixels", 1048576}}}});
+          {"model", {{"name", "fake-edit"}, {"class", "Fake"}, {"digest", "d1"}, {"torch", "none"}}}});
     std::thread reader([this] { read(); });
     for (;;) {
       std::unique_lock lock(mutex_);

@@ -1,0 +1,118 @@
+#include "runtime/worker/edit_loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "runtime/error.h"
+#include "runtime/image/codec.h"
+#include "runtime/ipc/kinds.h"
+#include "runtime/worker/inbox.h"
+
+namespace holdall::runtime::worker {
+namespace {
+
+using nlohmann::json;
+
+image::Format format_of(const std::string& name) {
+  if (name == "png") return image::Format::kPng;
+  if (name == "jpeg") return image::Format::kJpeg;
+  if (name == "webp") return image::Format::kWebp;
+  throw Error(ErrorKind::kBadRequest, "unknown format '" + name + "': needed png, jpeg or webp", "output_format");
+}
+
+pipelines::Request read_request(const json& header, const ipc::Frame& frame, std::uint64_t max_pixels) {
+  pipelines::Request request;
+  request.prompt = header.at("prompt");
+  request.seed = header.at("seed");
+  if (header.contains("negative_prompt")) request.negative_prompt = header["negative_prompt"].get<std::string>();
+  if (header.contains("steps")) request.steps = header["steps"].get<int>();
+  if (header.contains("true_cfg_scale")) request.true_cfg_scale = header["true_cfg_scale"].get<double>();
+  if (header.contains("size")) request.size = image::Size{header["size"].at(0), header["size"].at(1)};
+  for (const auto& part : frame.parts)
+    request.images.push_back(image::decode(part, std::min(max_pixels, header.value("max_pixels", max_pixels))));
+  return request;
+}
+
+class Loop {
+ public:
+  Loop(int fd, pipelines::Pipeline& pipeline, std::uint64_t max_pixels)
+      : fd_(fd), pipeline_(pipeline), max_pixels_(max_pixels), inbox_(fd) {}
+
+  void run() {
+    while (const auto edit = inbox_.next()) {
+      answer(*edit);
+      inbox_.answered(edit->id);
+    }
+  }
+
+ private:
+  void send(const json& header, std::vector<std::vector<std::byte>> parts = {}) {
+    ipc::send(fd_, {header.dump(-1, ' ', false, json::error_handler_t::replace), std::move(parts)});
+  }
+
+  void send_error(const Inbox::Edit& edit, ErrorKind kind, const std::string& message, const std::string& param) {
+    send({{"type", "error"}, {"id", edit.id}, {"kind", ipc::name_of(kind)}, {"message", message}, {"param", param}});
+  }
+
+  void progress(const std::string& id, const char* stage, int step, int total) {
+    send({{"type", "progress"}, {"id", id}, {"stage", stage}, {"step", step}, {"total", total}});
+  }
+
+  void answer(const Inbox::Edit& edit) {
+    ipc::Frame reply;
+    try {
+      reply = run_edit(edit);
+    } catch (const Error& error) {
+      return send_error(edit, error.kind(), error.what(), error.param());
+    } catch (const std::bad_alloc&) {
+      return send_error(edit, ErrorKind::kOutOfMemory, "out of memory", "");
+    } catch (const std::exception& error) {
+      return send_error(edit, ErrorKind::kInternal, error.what(), "");
+    }
+    ipc::send(fd_, reply);
+  }
+
+  ipc::Frame run_edit(const Inbox::Edit& edit) {
+    if (inbox_.cancelled(edit.id)) throw Error(ErrorKind::kCancelled, "cancelled before it started");
+    const json header = json::parse(edit.frame.header);
+    const image::EncodeOptions encoding{format_of(header.at("format")), header.value("quality", 100), {}};
+    pipelines::Request request = read_request(header, edit.frame, max_pixels_);
+    progress(edit.id, "text", 0, request.steps.value_or(0));
+    request.progress = [&](int step, int total) {
+      progress(edit.id, "denoise", step, total);
+      return !inbox_.cancelled(edit.id);
+    };
+    const pipelines::Result result = pipeline_.run(request);
+    progress(edit.id, "encode", result.steps, result.steps);
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<std::byte> picture = image::encode(result.picture, encoding);
+    const std::chrono::duration<double> encode = std::chrono::steady_clock::now() - start;
+    const json done = {{"type", "done"},
+                       {"id", edit.id},
+                       {"width", result.picture.width},
+                       {"height", result.picture.height},
+                       {"steps", result.steps},
+                       {"seed", result.seed},
+                       {"seconds",
+                        {{"text", result.timings.text},
+                         {"denoise", result.timings.denoise},
+                         {"vae", result.timings.vae},
+                         {"encode", encode.count()}}}};
+    return {done.dump(), {std::move(picture)}};
+  }
+
+  const int fd_;
+  pipelines::Pipeline& pipeline_;
+  const std::uint64_t max_pixels_;
+  Inbox inbox_;
+};
+
+}  // namespace
+
+void edit_loop(int fd, pipelines::Pipeline& pipeline, std::uint64_t max_pixels) {
+  Loop(fd, pipeline, max_pixels).run();
+}
+
+}  // namespace holdall::runtime::worker
