@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -86,8 +87,12 @@ void serve(int listener, std::map<std::string, std::string>& settings) {
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   std::string request;
   char buffer[1024];
-  for (ssize_t size = 0; request.find("\r\n\r\n") == std::string::npos; request.append(buffer, static_cast<std::size_t>(size)))
-    if ((size = ::recv(fd, buffer, sizeof buffer, 0)) <= 0) break;
+  while (request.find("\r\n\r\n") == std::string::npos) {
+    const ssize_t size = ::recv(fd, buffer, sizeof buffer, 0);
+    if (size < 0 && errno == EINTR) continue;  // a SIGTERM must not cost the request that is being read
+    if (size <= 0) break;
+    request.append(buffer, static_cast<std::size_t>(size));
+  }
   std::string method, path;
   std::istringstream(request) >> method >> path;
   const std::string body = body_of(path, settings);
