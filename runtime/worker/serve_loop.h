@@ -7,13 +7,13 @@
 namespace holdall::runtime::worker {
 
 struct ServeOptions {
-  int fd;                          // the worker's end of the socket pair
+  int fd;  // the worker's end of the socket pair
   std::filesystem::path model;
-  std::string device, dtype;       // as the command line gives them; empty: the default
+  std::string device, dtype;  // as the command line gives them; empty: the default
 };
 
-// Returns the exit code: 0 after "stop" or when the service is gone, the error's code when the model cannot be loaded or
-// fails its warm-up or golden edit (the "fatal" frame says why). Throws nothing.
+// Returns the exit code: 0 after "stop" or when the service is gone, the error's code when the model cannot be loaded
+// or fails its warm-up or golden edit (the "fatal" frame says why). Throws nothing.
 int serve_loop(const ServeOptions& options);
 
 }  // namespace holdall::runtime::worker

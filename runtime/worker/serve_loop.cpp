@@ -1,0 +1,91 @@
+#include "runtime/worker/serve_loop.h"
+
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/headeronly/version.h>
+
+#include <exception>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "runtime/error.h"
+#include "runtime/ipc/channel.h"
+#include "runtime/ipc/kinds.h"
+#include "runtime/pipelines/device.h"
+#include "runtime/pipelines/model_manifest.h"
+#include "runtime/pipelines/pipeline.h"
+#include "runtime/pipelines/warm_up.h"
+#include "runtime/worker/edit_loop.h"
+
+namespace holdall::runtime::worker {
+namespace {
+
+using nlohmann::json;
+
+void send(int fd, const json& header) {
+  ipc::send(fd, {header.dump(-1, ' ', false, json::error_handler_t::replace), {}});
+}
+
+void report(int fd, const char* stage, const std::string& text) {
+  send(fd, {{"type", "status"}, {"stage", stage}, {"text", text}});
+}
+
+const char* name_of(at::ScalarType dtype) {
+  if (dtype == at::kBFloat16) return "bfloat16";
+  return dtype == at::kHalf ? "float16" : "float32";
+}
+
+// The folder's name is what clients call the model.
+std::string name_of(const std::filesystem::path& model) {
+  const auto whole = std::filesystem::weakly_canonical(model);
+  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
+}
+
+json describe(const ServeOptions& options, const pipelines::Pipeline& pipeline, const pipelines::Placement& placement) {
+  json model = {{"name", name_of(options.model)},
+                {"class", pipeline.class_name()},
+                {"digest", nullptr},
+                {"device", placement.device.str()},
+                {"dtype", name_of(placement.dtype)},
+                {"torch", TORCH_VERSION},
+                {"cuda", nullptr}};
+  if (placement.device.is_cuda()) model["cuda"] = std::to_string(at::detail::getCUDAHooks().versionCUDART());
+  return model;
+}
+
+void serve(const ServeOptions& options) {
+  const pipelines::LoadOptions where{options.device.empty() ? "auto" : options.device, options.dtype};
+  const pipelines::Placement placement = pipelines::place(where);
+  report(options.fd, "loading", "loading '" + options.model.string() + "' on " + placement.device.str());
+  const pipelines::ModelManifest manifest = pipelines::read_model_manifest(options.model);
+  const std::unique_ptr<pipelines::Pipeline> pipeline = pipelines::load(options.model, where);
+  report(options.fd, "warming", "warming up");
+  pipelines::warm_up(*pipeline, manifest);
+  if (manifest.golden) report(options.fd, "warming", "checking the golden edit");
+  pipelines::check_golden_edit(*pipeline, manifest);
+  send(options.fd, {{"type", "ready"}, {"model", describe(options, *pipeline, placement)}});
+  edit_loop(options.fd, *pipeline, manifest.max_pixels);
+}
+
+int fail(int fd, ErrorKind kind, const std::string& message) noexcept {
+  try {
+    send(fd, {{"type", "fatal"}, {"kind", ipc::name_of(kind)}, {"message", message}});
+  } catch (const std::exception&) {
+    // Nobody is left to be told.
+  }
+  return exit_code(kind);
+}
+
+}  // namespace
+
+int serve_loop(const ServeOptions& options) {
+  try {
+    serve(options);
+    return 0;
+  } catch (const Error& error) {
+    return fail(options.fd, error.kind(), error.what());
+  } catch (const std::exception& error) {
+    return fail(options.fd, ErrorKind::kInternal, error.what());
+  }
+}
+
+}  // namespace holdall::runtime::worker
