@@ -71,7 +71,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   if (const auto faults = check_inputs(manifest); !faults.empty()) {
     throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
   }
-  PackPlan plan = plan_service(manifest, this_machine());
+  PackPlan plan = plan_service(manifest, this_machine(), [&] { interrupt.check(); });
   plan.info.build.emplace("zstd", std::string(ZSTD_versionString()) + " level " + std::to_string(request.level));
   if (!request.explain.empty()) {
     explain(plan, request.explain);

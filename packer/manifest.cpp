@@ -149,31 +149,34 @@ std::vector<JsonFault> check_inputs(const Manifest& manifest) {
     std::error_code ignored;
     return !fs::exists(provision.path, ignored);
   });
-  const auto expect = [&](const std::string& pointer, const std::string& path, const std::string& kind,
-                          const std::function<bool(const fs::path&)>& is_kind) {
+  using IsKind = std::function<bool(const std::string&)>;
+  const auto expect = [&](const std::string& pointer, const std::string& path, const char* kind,
+                          const IsKind& is_kind) {
     std::error_code error;
-    if (!fs::exists(path, error)) {
+    const fs::file_status status = fs::status(path, error);
+    if (status.type() == fs::file_type::not_found) {
       if (!provided) faults.push_back({pointer, "names '" + path + "', which is missing"});
+    } else if (error) {
+      faults.push_back({pointer, bundle::system_error(error.value(), "examine", path).what()});
     } else if (!is_kind(path)) {
       faults.push_back({pointer, "names '" + path + "', which is not " + kind});
     }
   };
-  const auto is_folder = [](const fs::path& path) { return fs::is_directory(path); };
+  std::error_code ignored;
+  const IsKind is_folder = [&](const std::string& path) { return fs::is_directory(path, ignored); };
+  const IsKind is_data = [&](const std::string& path) { return is_folder(path) || fs::is_regular_file(path, ignored); };
   for (std::size_t i = 0; i < manifest.executables.size(); ++i) {
-    expect("/executables/" + std::to_string(i), manifest.executables[i], "an ELF program",
-           [](const fs::path& path) { return has_elf_magic(path.string()); });
+    expect("/executables/" + std::to_string(i), manifest.executables[i], "an ELF program", has_elf_magic);
   }
   for (std::size_t i = 0; i < manifest.library_paths.size(); ++i) {
     expect("/library_paths/" + std::to_string(i), manifest.library_paths[i], "a folder", is_folder);
   }
   for (std::size_t i = 0; i < manifest.dlopen.size(); ++i) {
     if (manifest.dlopen[i].front() != '/') continue;
-    expect("/dlopen/" + std::to_string(i), manifest.dlopen[i], "an ELF library",
-           [](const fs::path& path) { return has_elf_magic(path.string()); });
+    expect("/dlopen/" + std::to_string(i), manifest.dlopen[i], "an ELF library", has_elf_magic);
   }
   for (std::size_t i = 0; i < manifest.files.size(); ++i) {
-    expect("/files/" + std::to_string(i) + "/from", manifest.files[i].from, "a file or a folder",
-           [](const fs::path& path) { return fs::is_directory(path) || fs::is_regular_file(path); });
+    expect("/files/" + std::to_string(i) + "/from", manifest.files[i].from, "a file or a folder", is_data);
   }
   if (manifest.model && !manifest.model->external) expect("/model/path", manifest.model->path, "a folder", is_folder);
   return faults;

@@ -35,11 +35,12 @@ constexpr std::uint64_t kDiskBlock = 4096;
 constexpr const char* kProgramPath = "$ORIGIN/../lib";
 constexpr const char* kLibraryPath = "$ORIGIN";
 
-bundle::Digest digest_of(const std::string& path) {
+bundle::Digest digest_of(const std::string& path, const std::function<void()>& check) {
   const InputFile file(path);
   bundle::Sha256 hash;
   std::vector<std::byte> buffer(1 << 20);
   for (std::uint64_t at = 0;;) {
+    if (check) check();
     const std::size_t count = file.read_some(at, buffer);
     if (count == 0) return hash.finish();
     hash.update(std::span(buffer).first(count));
@@ -69,7 +70,8 @@ bool reaches_neighbours(const ElfInfo& elf) {
 
 class Planner {
  public:
-  Planner(const Manifest& manifest, const BuildMachine& machine) : manifest_(manifest), machine_(machine) {}
+  Planner(const Manifest& manifest, const BuildMachine& machine, const std::function<void()>& check)
+      : manifest_(manifest), machine_(machine), check_(check) {}
 
   PackPlan run() {
     const Closure closure =
@@ -164,7 +166,7 @@ class Planner {
     if (planned.empty()) return;
     member.entry.elf = bundle::ElfRecord{.patches = planned.patches,
                                          .original_size = planned.original_size,
-                                         .original_digest = digest_of(member.source)};
+                                         .original_digest = digest_of(member.source, check_)};
   }
 
   void add_licences() {
@@ -245,7 +247,7 @@ class Planner {
         member.entry.executable = file.type == EntryType::kDirectory;
         model.bytes += file.size;
         if (file.type != EntryType::kRegular) continue;
-        digests.emplace_back(file.path, digest_of(file.source));
+        digests.emplace_back(file.path, digest_of(file.source, check_));
         member.expected = digests.back().second;
       }
       if (digests.empty()) faults_.push_back("the model folder '" + source.path + "' holds no file");
@@ -359,6 +361,7 @@ class Planner {
 
   const Manifest& manifest_;
   const BuildMachine& machine_;
+  const std::function<void()>& check_;
   WheelRecords wheels_;
   std::map<std::string, std::shared_ptr<const Wheel>> used_wheels_;
   PackPlan plan_;
@@ -376,8 +379,8 @@ BuildMachine this_machine() {
   return machine;
 }
 
-PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine) {
-  return Planner(manifest, machine).run();
+PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const std::function<void()>& check) {
+  return Planner(manifest, machine, check).run();
 }
 
 }  // namespace holdall::packer

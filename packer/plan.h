@@ -2,6 +2,7 @@
 // Inputs become plans by collectors (here: plan_service for a manifest); pack() in packer/pack.h writes any plan.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ struct BuildMachine {
 BuildMachine this_machine();
 
 // Collects a manifest's inputs. Nothing is written; file contents are read where they decide something (ELF headers,
-// text that names the prefix, RECORDs, digests of what is edited). Throws Error{kCannotPack, kNotFound, kStorage}.
-PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine);
+// text that names the prefix, RECORDs, digests of the model and of what is edited). `check` is called while that goes
+// on and may throw to cancel. Throws Error{kCannotPack, kNotFound, kStorage}.
+PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const std::function<void()>& check = {});
 
 }  // namespace holdall::packer

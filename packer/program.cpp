@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <regex>
 
@@ -154,6 +155,10 @@ int run_pack_program(int argc, const char* const* argv) {
   } catch (const Error& error) {
     std::fprintf(stderr, "holdall-pack: %s\n", error.what());
     return bundle::exit_code(error.kind());
+  } catch (const std::filesystem::filesystem_error& error) {
+    const Error shown = bundle::system_error(error.code().value(), "examine", error.path1().string());
+    std::fprintf(stderr, "holdall-pack: %s\n", shown.what());
+    return bundle::exit_code(shown.kind());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "holdall-pack: internal error: %s\n", error.what());
     return bundle::exit_code(ErrorKind::kInternal);

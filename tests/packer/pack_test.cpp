@@ -247,6 +247,13 @@ TEST(Pack, ReportsProgressAndStopsWhenAsked) {
   EXPECT_EQ(thrown_by([&] { packed(plan, options); }).kind, ErrorKind::kInterrupted);
 }
 
+TEST(Pack, StopsPlanningWhenAsked) {
+  const Checkout checkout("");
+  const auto stop = [] { throw bundle::Error(ErrorKind::kInterrupted, "interrupted"); };
+  EXPECT_EQ(thrown_by([&] { plan_service(load_manifest(checkout.folder.path("m.json")), {}, stop); }).kind,
+            ErrorKind::kInterrupted);
+}
+
 ElfInfo needing(std::vector<std::pair<std::string, std::string>> versions, const std::string& soname = "") {
   ElfInfo info;
   info.machine = EM_X86_64;
