@@ -14,16 +14,16 @@ namespace holdall::runtime::image {
 
 enum class Format { kPng, kJpeg, kWebp };
 
-// Told by the first bytes, not by a name. Every decoder resolves EXIF orientation, palettes, 16-bit, grey and CMYK; alpha
-// is dropped, not composited (as PIL's convert("RGB") does). The header is checked against `max_pixels` before
+// Told by the first bytes, not by a name. Every decoder resolves EXIF orientation, palettes, 16-bit, grey and CMYK;
+// alpha is dropped, not composited (as PIL's convert("RGB") does). The header is checked against `max_pixels` before
 // anything of the picture's size is allocated. Throws Error{kBadRequest, …, "image"} for what is no picture, is broken,
 // truncated or too large.
 Picture decode(std::span<const std::byte> bytes, std::uint64_t max_pixels);
 
 struct EncodeOptions {
   Format format = Format::kPng;
-  int quality = 100;                            // 0–100, JPEG and WebP ("output_compression")
-  std::map<std::string, std::string> text;      // PNG tEXt metadata
+  int quality = 100;                        // 0–100, JPEG and WebP ("output_compression")
+  std::map<std::string, std::string> text;  // PNG tEXt metadata
 };
 std::vector<std::byte> encode(const Picture& picture, const EncodeOptions& options);
 

@@ -37,8 +37,10 @@ void on_message(j_common_ptr info, int level) {
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
     case JWRN_ARITH_BAD_CODE:
-    case JWRN_MUST_RESYNC: on_error(info);
-    default: break;
+    case JWRN_MUST_RESYNC:
+      on_error(info);
+    default:
+      break;
   }
 }
 void on_output(j_common_ptr) {}
@@ -170,7 +172,8 @@ std::vector<std::byte> encode_jpeg(const Picture& picture, const EncodeOptions& 
     }
     jpeg_finish_compress(&info);
   });
-  if (!written) throw Error(ErrorKind::kInternal, std::string("cannot write the picture as jpeg: ") + writer.fault.message);
+  if (!written)
+    throw Error(ErrorKind::kInternal, std::string("cannot write the picture as jpeg: ") + writer.fault.message);
   const auto* data = reinterpret_cast<const std::byte*>(writer.data);
   return {data, data + writer.size};
 }

@@ -79,17 +79,32 @@ Picture turn_upright(Picture picture, Orientation orientation) {
     for (int x = 0; x < upright.width; ++x, out += 3) {
       int from_x = x, from_y = y;
       switch (orientation) {
-        case Orientation::kUpright: break;
-        case Orientation::kMirror: from_x = width - 1 - x; break;
-        case Orientation::kHalfTurn: from_x = width - 1 - x, from_y = height - 1 - y; break;
-        case Orientation::kFlip: from_y = height - 1 - y; break;
-        case Orientation::kTranspose: from_x = y, from_y = x; break;
-        case Orientation::kQuarterTurn: from_x = y, from_y = height - 1 - x; break;
-        case Orientation::kTransverse: from_x = width - 1 - y, from_y = height - 1 - x; break;
-        case Orientation::kThreeQuarterTurn: from_x = width - 1 - y, from_y = x; break;
+        case Orientation::kUpright:
+          break;
+        case Orientation::kMirror:
+          from_x = width - 1 - x;
+          break;
+        case Orientation::kHalfTurn:
+          from_x = width - 1 - x, from_y = height - 1 - y;
+          break;
+        case Orientation::kFlip:
+          from_y = height - 1 - y;
+          break;
+        case Orientation::kTranspose:
+          from_x = y, from_y = x;
+          break;
+        case Orientation::kQuarterTurn:
+          from_x = y, from_y = height - 1 - x;
+          break;
+        case Orientation::kTransverse:
+          from_x = width - 1 - y, from_y = height - 1 - x;
+          break;
+        case Orientation::kThreeQuarterTurn:
+          from_x = width - 1 - y, from_y = x;
+          break;
       }
-      const std::size_t from = (static_cast<std::size_t>(from_y) * static_cast<std::size_t>(width) +
-                                static_cast<std::size_t>(from_x)) * 3;
+      const std::size_t from =
+          (static_cast<std::size_t>(from_y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(from_x)) * 3;
       std::copy_n(&picture.rgb[from], 3, out);
     }
   }

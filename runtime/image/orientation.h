@@ -8,14 +8,15 @@
 
 namespace holdall::runtime::image {
 
-// EXIF's own values. "Row 0, column 0 of the file lie at …" of the upright picture: the names say what makes it upright.
+// EXIF's own values. "Row 0, column 0 of the file lie at …" of the upright picture: the names say what makes it
+// upright.
 enum class Orientation {
   kUpright = 1,
-  kMirror = 2,            // left to right
+  kMirror = 2,  // left to right
   kHalfTurn = 3,
-  kFlip = 4,              // top to bottom
+  kFlip = 4,  // top to bottom
   kTranspose = 5,
-  kQuarterTurn = 6,       // clockwise
+  kQuarterTurn = 6,  // clockwise
   kTransverse = 7,
   kThreeQuarterTurn = 8,  // clockwise
 };

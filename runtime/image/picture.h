@@ -7,8 +7,8 @@
 namespace holdall::runtime::image {
 
 struct Picture {
-  int width = 0, height = 0;           // pixels
-  std::vector<std::uint8_t> rgb;       // height × width × 3
+  int width = 0, height = 0;      // pixels
+  std::vector<std::uint8_t> rgb;  // height × width × 3
 };
 
 }  // namespace holdall::runtime::image

@@ -80,13 +80,13 @@ void read_header(Reader& reader) {
   png_structp png = reader.png;
   png_set_read_fn(png, &reader.input, on_read);
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
-  png_set_chunk_malloc_max(png, 0);              // skipped chunks cost no memory, however long
+  png_set_chunk_malloc_max(png, 0);                  // skipped chunks cost no memory, however long
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);  // ours is in pixels, checked right after
   png_read_info(png, reader.info);
 }
 
-// Grey, palette, 16 bits and alpha all to 8-bit RGB. Alpha and tRNS are dropped. 16 bits keep their high byte, as PIL does
-// with colour; its clamping of 16-bit grey to 255, which turns pictures white, is not followed.
+// Grey, palette, 16 bits and alpha all to 8-bit RGB. Alpha and tRNS are dropped. 16 bits keep their high byte, as PIL
+// does with colour; its clamping of 16-bit grey to 255, which turns pictures white, is not followed.
 void read_pixels(Reader& reader, std::uint8_t* rgb, std::size_t stride, std::uint32_t height) {
   png_structp png = reader.png;
   const int colour = png_get_color_type(png, reader.info);
@@ -141,8 +141,8 @@ std::vector<png_text> text_chunks(const std::map<std::string, std::string>& text
   for (const auto& [key, value] : text) {
     const auto ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
     png_text chunk{};
-    chunk.compression = std::all_of(value.begin(), value.end(), ascii) ? PNG_TEXT_COMPRESSION_NONE
-                                                                      : PNG_ITXT_COMPRESSION_NONE;
+    chunk.compression =
+        std::all_of(value.begin(), value.end(), ascii) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
     chunk.key = const_cast<char*>(key.c_str());
     chunk.text = const_cast<char*>(value.c_str());
     chunk.text_length = value.size();
@@ -176,14 +176,15 @@ std::vector<std::byte> encode_png(const Picture& picture, const EncodeOptions& o
     png_structp png = writer.png;
     png_set_write_fn(png, &out, on_write, on_flush);
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff);
-    png_set_IHDR(png, writer.info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, writer.info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (!text.empty()) png_set_text(png, writer.info, text.data(), static_cast<int>(text.size()));
     png_write_info(png, writer.info);
     for (std::uint32_t y = 0; y < height; ++y) png_write_row(png, &picture.rgb[std::size_t{y} * width * 3]);
     png_write_end(png, nullptr);
   });
-  if (!written) throw Error(ErrorKind::kInternal, std::string("cannot write the picture as png: ") + writer.fault.message);
+  if (!written)
+    throw Error(ErrorKind::kInternal, std::string("cannot write the picture as png: ") + writer.fault.message);
   return out;
 }
 

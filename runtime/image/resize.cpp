@@ -1,7 +1,8 @@
-// Both resamplers are the same separable one: each output pixel is a weighted sum of the input pixels under a filter that
-// is stretched when shrinking, along rows and along columns, rounded to 8 bits after each. Weights are integers,
+// Both resamplers are the same separable one: each output pixel is a weighted sum of the input pixels under a filter
+// that is stretched when shrinking, along rows and along columns, rounded to 8 bits after each. Weights are integers,
 // and only their scale differs: 22 bits for PIL (src/libImaging/Resample.c), for ATen as many bits as let the largest
-// weight fit 16 bits (aten/src/ATen/native/cpu/UpSampleKernel.cpp). The sums are exact, so the order of additions is free.
+// weight fit 16 bits (aten/src/ATen/native/cpu/UpSampleKernel.cpp). The sums are exact, so the order of additions is
+// free.
 #include "runtime/image/resize.h"
 
 #include <algorithm>
@@ -25,7 +26,9 @@ double sinc(double x) {
   x *= std::numbers::pi;
   return std::sin(x) / x;
 }
-double lanczos(double x) { return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0; }
+double lanczos(double x) {
+  return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
+}
 
 // Keys' cubic with a = −1/2.
 double cubic(double x) {
@@ -39,9 +42,9 @@ double cubic(double x) {
 // The weights of one axis: output pixel i takes input pixels first[i] … first[i] + count[i] − 1.
 struct Weights {
   std::vector<int> first, count;
-  std::size_t taps = 0;               // row length of `exact` and `fixed`
+  std::size_t taps = 0;  // row length of `exact` and `fixed`
   std::vector<double> exact;
-  std::vector<std::int32_t> fixed;    // exact · 2^bits, halves away from zero
+  std::vector<std::int32_t> fixed;  // exact · 2^bits, halves away from zero
   int bits = 0;
 };
 
@@ -88,7 +91,9 @@ Weights aten_weights(int in, int out) {
   return weights;
 }
 
-std::uint8_t to_byte(std::int32_t sum, int bits) { return static_cast<std::uint8_t>(std::clamp(sum >> bits, 0, 255)); }
+std::uint8_t to_byte(std::int32_t sum, int bits) {
+  return static_cast<std::uint8_t>(std::clamp(sum >> bits, 0, 255));
+}
 
 Picture resize_rows(const Picture& in, int width, const Weights& weights) {
   Picture out{width, in.height, std::vector<std::uint8_t>(std::size_t(width) * std::size_t(in.height) * 3)};

@@ -20,15 +20,17 @@ using namespace qwen25vl;
 
 constexpr const char* kImageToken = "<|image_pad|>";
 
-// Weights are saved as `model.*` and `visual.*`, or under the names of transformers' modules, `model.language_model.*` and
-// `model.visual.*`.
+// Weights are saved as `model.*` and `visual.*`, or under the names of transformers' modules, `model.language_model.*`
+// and `model.visual.*`.
 Source source_of(weights::Checkpoint& checkpoint, const char* nested, const char* flat, const char* witness,
                  at::Device device, at::ScalarType dtype) {
   return {checkpoint, checkpoint.has(std::string(nested) + witness) ? nested : flat, device, dtype};
 }
 
 // Weights that nothing here computes with: the head, and tables that old versions saved.
-bool is_known_extra(const std::string& name) { return name == "lm_head.weight" || name.ends_with(".inv_freq"); }
+bool is_known_extra(const std::string& name) {
+  return name == "lm_head.weight" || name.ends_with(".inv_freq");
+}
 
 void refuse_untaken(const weights::Checkpoint& checkpoint, const fs::path& folder, const std::string& unused_prefix) {
   for (const std::string& name : checkpoint.untaken()) {
@@ -46,12 +48,14 @@ struct Qwen25VL::State {
         image_token(tokenizer.id_of(kImageToken)) {
     const fs::path folder = model / "text_encoder";
     if (image_token != config.image_token) {
-      throw Error(ErrorKind::kBadModel, "cannot use '" + model.string() + "': the tokenizer's '" + kImageToken + "' is " +
-                                            std::to_string(image_token) + ", the text encoder's image_token_id is " +
+      throw Error(ErrorKind::kBadModel, "cannot use '" + model.string() + "': the tokenizer's '" + kImageToken +
+                                            "' is " + std::to_string(image_token) +
+                                            ", the text encoder's image_token_id is " +
                                             std::to_string(config.image_token));
     }
     weights::Checkpoint checkpoint = weights::Checkpoint::open(folder);
-    language.emplace(config.text, source_of(checkpoint, "model.language_model.", "model.", "embed_tokens.weight", to, dtype));
+    language.emplace(config.text,
+                     source_of(checkpoint, "model.language_model.", "model.", "embed_tokens.weight", to, dtype));
     const Source visual = source_of(checkpoint, "model.visual.", "visual.", "patch_embed.proj.weight", to, dtype);
     const bool sees = fs::exists(model / "processor");
     if (sees) {
@@ -91,8 +95,9 @@ VisionLanguageInput Qwen25VL::process(const std::string& text, const std::vector
   const std::vector<std::int64_t> ids = state_->tokenizer.encode(text);
   const auto places = static_cast<std::size_t>(std::count(ids.begin(), ids.end(), state_->image_token));
   if (places != pictures.size()) {
-    throw Error(ErrorKind::kBadRequest, "the prompt has " + std::to_string(places) + " times '" + kImageToken + "' for " +
-                                            std::to_string(pictures.size()) + " pictures: leave such tokens out of it",
+    throw Error(ErrorKind::kBadRequest,
+                "the prompt has " + std::to_string(places) + " times '" + kImageToken + "' for " +
+                    std::to_string(pictures.size()) + " pictures: leave such tokens out of it",
                 "prompt");
   }
   VisionLanguageInput input;
@@ -119,17 +124,18 @@ VisionLanguageInput Qwen25VL::process(const std::string& text, const std::vector
 at::Tensor Qwen25VL::encode(const VisionLanguageInput& input) const {
   const c10::InferenceMode inference;
   const auto& ids = input.input_ids;
-  const auto beyond = std::find_if(ids.begin(), ids.end(), [&](std::int64_t id) {
-    return id < 0 || id >= state_->config.text.vocabulary;
-  });
+  const auto beyond = std::find_if(ids.begin(), ids.end(),
+                                   [&](std::int64_t id) { return id < 0 || id >= state_->config.text.vocabulary; });
   if (ids.empty() || beyond != ids.end()) {
-    throw Error(ErrorKind::kBadModel, ids.empty() ? "there is no token to encode"
-                                                  : "token " + std::to_string(*beyond) + " is beyond the text encoder's " +
-                                                        std::to_string(state_->config.text.vocabulary));
+    throw Error(ErrorKind::kBadModel, ids.empty()
+                                          ? "there is no token to encode"
+                                          : "token " + std::to_string(*beyond) + " is beyond the text encoder's " +
+                                                std::to_string(state_->config.text.vocabulary));
   }
   const std::int64_t merge = state_->config.vision.merge;
   std::int64_t image_tokens = 0;
-  for (const auto& [frames, rows, columns] : input.image_grids) image_tokens += frames * rows * columns / (merge * merge);
+  for (const auto& [frames, rows, columns] : input.image_grids)
+    image_tokens += frames * rows * columns / (merge * merge);
   if (image_tokens != std::count(ids.begin(), ids.end(), state_->image_token)) {
     throw Error(ErrorKind::kInternal, "the prompt's picture tokens do not match its pictures");
   }

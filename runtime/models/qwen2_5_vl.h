@@ -17,20 +17,20 @@ namespace holdall::runtime::models {
 // the pictures as patches.
 struct VisionLanguageInput {
   std::vector<std::int64_t> input_ids;
-  at::Tensor pixel_values;                                // (patches, 3·2·14·14) float32; undefined without pictures
-  std::vector<std::array<std::int64_t, 3>> image_grids;   // (t, h, w) in patches, one per picture
+  at::Tensor pixel_values;                               // (patches, 3·2·14·14) float32; undefined without pictures
+  std::vector<std::array<std::int64_t, 3>> image_grids;  // (t, h, w) in patches, one per picture
 };
 
 class Qwen25VL {
  public:
-  // `model` is the checkpoint's root: reads text_encoder/ (weights, config), tokenizer/ and processor/ (absent for text to
-  // image). Throws runtime::Error{kBadModel, kNotFound}.
+  // `model` is the checkpoint's root: reads text_encoder/ (weights, config), tokenizer/ and processor/ (absent for text
+  // to image). Throws runtime::Error{kBadModel, kNotFound}.
   static Qwen25VL load(const std::filesystem::path& model, at::Device device, at::ScalarType dtype);
   Qwen25VL(Qwen25VL&&) noexcept;
   ~Qwen25VL();
 
-  // Tokenizes `text`, in which "<|vision_start|><|image_pad|><|vision_end|>" stands once per picture, and preprocesses the
-  // pictures (smart_resize, bicubic, CLIP mean and std, patches in 2×2-merge order).
+  // Tokenizes `text`, in which "<|vision_start|><|image_pad|><|vision_end|>" stands once per picture, and preprocesses
+  // the pictures (smart_resize, bicubic, CLIP mean and std, patches in 2×2-merge order).
   VisionLanguageInput process(const std::string& text, const std::vector<image::Picture>& pictures) const;
 
   // hidden_states[-1], post final norm: (1, tokens, hidden) in the model's dtype, with 3-D M-RoPE positions.

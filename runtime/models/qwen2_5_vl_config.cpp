@@ -70,8 +70,7 @@ VisionConfig read_vision(const Config& config, const TextConfig& text) {
   vision.temporal_patch = config.dimension(at + "/temporal_patch_size", 2);
   vision.merge = config.dimension(at + "/spatial_merge_size", 2);
   vision.window = config.dimension(at + "/window_size", 112);
-  vision.full_attention_blocks =
-      config.get<std::vector<std::int64_t>>(at + "/fullatt_block_indexes", {7, 15, 23, 31});
+  vision.full_attention_blocks = config.get<std::vector<std::int64_t>>(at + "/fullatt_block_indexes", {7, 15, 23, 31});
   vision.rope_theta = positive(config, at + "/rope_parameters/rope_theta", 1e4);
   const std::string rope = at + "/rope_parameters/rope_type";
   require(config, rope, config.get<std::string>(rope, "axial"), "axial");
@@ -95,7 +94,8 @@ ProcessorConfig read_processor(const Config& config, const std::string& at) {
     if (!config.get<bool>(at + name, true)) config.refuse(at + name, "is false, which is not supported");
   }
   constexpr std::int64_t kBicubic = 3;  // PIL.Image.Resampling
-  if (config.get<std::int64_t>(at + "/resample", kBicubic) != kBicubic) config.refuse(at + "/resample", "is not 3, bicubic");
+  if (config.get<std::int64_t>(at + "/resample", kBicubic) != kBicubic)
+    config.refuse(at + "/resample", "is not 3, bicubic");
   ProcessorConfig processor{};
   processor.patch = config.dimension(at + "/patch_size", 14);
   processor.temporal_patch = config.dimension(at + "/temporal_patch_size", 2);

@@ -28,7 +28,8 @@ struct Linear {
   at::Tensor weight, bias;
 
   Linear(const Source& source, std::int64_t in, std::int64_t out, Bias with)
-      : weight(source.take("weight", {out, in})), bias(with == Bias::kYes ? source.take("bias", {out}) : at::Tensor()) {}
+      : weight(source.take("weight", {out, in})),
+        bias(with == Bias::kYes ? source.take("bias", {out}) : at::Tensor()) {}
   at::Tensor operator()(const at::Tensor& x) const {
     return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }

@@ -52,14 +52,16 @@ Patches to_patches(const image::Picture& picture, const ProcessorConfig& config)
   const image::Size size = smart_resize({picture.width, picture.height}, config);
   image::Picture resized = image::resize_bicubic(picture, size.width, size.height);
   const std::int64_t rows = size.height / config.patch, columns = size.width / config.patch;
-  const at::Tensor bytes = at::from_blob(resized.rgb.data(), {size.height, size.width, 3}, at::kByte).permute({2, 0, 1});
+  const at::Tensor bytes =
+      at::from_blob(resized.rgb.data(), {size.height, size.width, 3}, at::kByte).permute({2, 0, 1});
   const at::Tensor values = bytes.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true, at::MemoryFormat::Contiguous)
                                 .sub_(per_channel(config.mean, config.rescale))
                                 .div_(per_channel(config.deviation, config.rescale));
-  const at::Tensor squares = values
-                                 .view({3, rows / config.merge, config.merge, config.patch, columns / config.merge,
-                                        config.merge, config.patch})
-                                 .permute({1, 4, 2, 5, 0, 3, 6});  // square row, square column, row, column, channel, y, x
+  const at::Tensor squares =
+      values
+          .view(
+              {3, rows / config.merge, config.merge, config.patch, columns / config.merge, config.merge, config.patch})
+          .permute({1, 4, 2, 5, 0, 3, 6});  // square row, square column, row, column, channel, y, x
   return {squares.unsqueeze(5)
               .expand({-1, -1, -1, -1, -1, config.temporal_patch, -1, -1})
               .reshape({rows * columns, 3 * config.temporal_patch * config.patch * config.patch}),

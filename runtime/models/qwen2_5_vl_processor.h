@@ -17,7 +17,7 @@ namespace holdall::runtime::models::qwen25vl {
 image::Size smart_resize(image::Size size, const ProcessorConfig& config);
 
 struct Patches {
-  at::Tensor values;                 // (patches, channels · temporal_patch · patch²) float32, in merge × merge order
+  at::Tensor values;  // (patches, channels · temporal_patch · patch²) float32, in merge × merge order
   std::array<std::int64_t, 3> grid;  // t, h, w
 };
 Patches to_patches(const image::Picture& picture, const ProcessorConfig& config);

@@ -20,7 +20,8 @@ LanguageModel::LanguageModel(const TextConfig& config, const Source& source)
       embedding_(source.take("embed_tokens.weight", {config.vocabulary, config.hidden})),
       frequencies_(inverse_frequencies(config.rope_theta, config.head_dim(), source.device)),
       norm_(source.in("norm"), config.hidden, config.norm_epsilon) {
-  for (std::int64_t i = 0; i < config.layers; ++i) layers_.emplace_back(config, source.in("layers." + std::to_string(i)));
+  for (std::int64_t i = 0; i < config.layers; ++i)
+    layers_.emplace_back(config, source.in("layers." + std::to_string(i)));
 }
 
 at::Tensor LanguageModel::attend(const Layer& layer, const at::Tensor& x, const at::Tensor& cos,
@@ -29,9 +30,9 @@ at::Tensor LanguageModel::attend(const Layer& layer, const at::Tensor& x, const 
   const auto heads = [&](const at::Tensor& t) { return t.view({1, tokens, -1, config_.head_dim()}).transpose(1, 2); };
   const at::Tensor q = rotate(heads(layer.q(x)), cos, sin), k = rotate(heads(layer.k(x)), cos, sin);
   const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim()));
-  const at::Tensor out = at::scaled_dot_product_attention(
-      q, k, heads(layer.v(x)), {}, 0.0, /*is_causal=*/tokens > 1, scale,
-      /*enable_gqa=*/config_.heads != config_.key_value_heads);
+  const at::Tensor out =
+      at::scaled_dot_product_attention(q, k, heads(layer.v(x)), {}, 0.0, /*is_causal=*/tokens > 1, scale,
+                                       /*enable_gqa=*/config_.heads != config_.key_value_heads);
   return layer.o(out.transpose(1, 2).reshape({1, tokens, -1}));
 }
 
@@ -80,8 +81,8 @@ at::Tensor mrope_positions(const std::vector<std::int64_t>& ids, std::int64_t im
     next += std::max(rows, columns);
     i += static_cast<std::size_t>(frames * rows * columns);
   }
-  return at::stack({at::tensor(positions[0], at::kLong), at::tensor(positions[1], at::kLong),
-                    at::tensor(positions[2], at::kLong)});
+  return at::stack(
+      {at::tensor(positions[0], at::kLong), at::tensor(positions[1], at::kLong), at::tensor(positions[2], at::kLong)});
 }
 
 }  // namespace holdall::runtime::models::qwen25vl

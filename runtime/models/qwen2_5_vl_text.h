@@ -38,8 +38,8 @@ class LanguageModel {
   RmsNorm norm_;
 };
 
-// 3-D M-RoPE positions of `ids`, in which each run of `image_token` is a picture of `grids`, in order: text counts on from
-// the largest position before it. (3, tokens) int64. The runs' lengths have been checked.
+// 3-D M-RoPE positions of `ids`, in which each run of `image_token` is a picture of `grids`, in order: text counts on
+// from the largest position before it. (3, tokens) int64. The runs' lengths have been checked.
 at::Tensor mrope_positions(const std::vector<std::int64_t>& ids, std::int64_t image_token,
                            const std::vector<std::array<std::int64_t, 3>>& grids, std::int64_t merge);
 

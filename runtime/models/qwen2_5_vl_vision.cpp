@@ -63,8 +63,10 @@ VisionTower::VisionTower(const VisionConfig& config, const Source& source)
       merger_norm_(source.in("merger.ln_q"), config.hidden, kNormEpsilon),
       merger_in_(source.in("merger.mlp.0"), config.hidden * config.merge * config.merge,
                  config.hidden * config.merge * config.merge, Bias::kYes),
-      merger_out_(source.in("merger.mlp.2"), config.hidden * config.merge * config.merge, config.out_hidden, Bias::kYes) {
-  for (std::int64_t i = 0; i < config.depth; ++i) blocks_.emplace_back(config, source.in("blocks." + std::to_string(i)));
+      merger_out_(source.in("merger.mlp.2"), config.hidden * config.merge * config.merge, config.out_hidden,
+                  Bias::kYes) {
+  for (std::int64_t i = 0; i < config.depth; ++i)
+    blocks_.emplace_back(config, source.in("blocks." + std::to_string(i)));
 }
 
 // Attention of x (patches, hidden) within consecutive runs of `lengths` patches.
@@ -81,8 +83,8 @@ at::Tensor VisionTower::attend(const Block& block, const at::Tensor& x, const at
   std::int64_t start = 0;
   for (const std::int64_t length : lengths) {
     const auto run = [&](const at::Tensor& t) { return t.narrow(2, start, length); };
-    runs.push_back(at::scaled_dot_product_attention(run(q), run(k), run(v), {}, 0.0, /*is_causal=*/false, scale)
-                       .transpose(1, 2));
+    runs.push_back(
+        at::scaled_dot_product_attention(run(q), run(k), run(v), {}, 0.0, /*is_causal=*/false, scale).transpose(1, 2));
     start += length;
   }
   return block.proj(at::cat(runs, 1).reshape({patches, -1}));
@@ -92,7 +94,8 @@ at::Tensor VisionTower::operator()(const at::Tensor& pixel_values, const std::ve
   const at::Device device = patch_weight_.device();
   const WindowOrder windows = window_order(grids, config_);
   std::vector<std::int64_t> pictures;
-  for (const auto& [frames, height, width] : grids) pictures.insert(pictures.end(), std::size_t(frames), height * width);
+  for (const auto& [frames, height, width] : grids)
+    pictures.insert(pictures.end(), std::size_t(frames), height * width);
 
   const at::Tensor order = at::tensor(windows.tokens, at::kLong).to(device);
   const std::int64_t unit = config_.merge * config_.merge;

@@ -26,8 +26,8 @@ class VisionTower {
  public:
   VisionTower(const VisionConfig& config, const Source& source);
 
-  // pixel_values (patches, patch_values) → (patches / merge², out_hidden) in the model's dtype, pictures one after another
-  // in the order of `grids`.
+  // pixel_values (patches, patch_values) → (patches / merge², out_hidden) in the model's dtype, pictures one after
+  // another in the order of `grids`.
   at::Tensor operator()(const at::Tensor& pixel_values, const std::vector<Grid>& grids) const;
 
  private:

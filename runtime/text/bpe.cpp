@@ -28,7 +28,9 @@ std::array<std::string, 256> byte_alphabet() {
   return alphabet;
 }
 
-std::uint64_t key_of(std::uint32_t left, std::uint32_t right) { return std::uint64_t{left} << 32 | right; }
+std::uint64_t key_of(std::uint32_t left, std::uint32_t right) {
+  return std::uint64_t{left} << 32 | right;
+}
 
 struct Symbol {
   std::uint32_t id, previous, next;  // id kNone: merged away
@@ -46,7 +48,8 @@ BytePairEncoder::BytePairEncoder(const Vocabulary& vocabulary) {
   const auto id_of = [&](const std::string& token) -> std::uint32_t {
     const auto found = vocabulary.ids.find(token);
     if (found == vocabulary.ids.end()) {
-      throw Error(ErrorKind::kBadModel, "cannot use the tokenizer: its merges name '" + token + "', which is not in its vocabulary");
+      throw Error(ErrorKind::kBadModel,
+                  "cannot use the tokenizer: its merges name '" + token + "', which is not in its vocabulary");
     }
     return static_cast<std::uint32_t>(found->second);
   };

@@ -27,9 +27,9 @@ class BytePairEncoder {
   };
   const Merge* merge_of(std::uint32_t left, std::uint32_t right) const;
 
-  std::array<std::int64_t, 256> byte_ids_;              // −1: none
-  std::unordered_map<std::uint64_t, Merge> merges_;     // by left << 32 | right
-  std::unordered_map<std::string, std::int64_t> words_; // by raw bytes; only with ignore_merges
+  std::array<std::int64_t, 256> byte_ids_;               // −1: none
+  std::unordered_map<std::uint64_t, Merge> merges_;      // by left << 32 | right
+  std::unordered_map<std::string, std::int64_t> words_;  // by raw bytes; only with ignore_merges
 };
 
 }  // namespace holdall::runtime::text

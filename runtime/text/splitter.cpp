@@ -15,14 +15,13 @@ namespace {
 #define SPACE R"(\x{9}-\x{d} \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})"
 
 // pattern() with those classes for \s and \S.
-constexpr char kPattern[] =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d))"
-    R"(|[^\r\n\p{L}\p{N}]?\p{L}+)"
-    R"(|\p{N})"
-    R"(| ?[^)" SPACE R"(\p{L}\p{N}]+[\r\n]*)"
-    R"(|[)" SPACE R"(]*[\r\n]+)"
-    R"(|[)" SPACE R"(]+(?![^)" SPACE R"(]))"
-    R"(|[)" SPACE R"(]+)";
+constexpr char kPattern[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d))"
+                            R"(|[^\r\n\p{L}\p{N}]?\p{L}+)"
+                            R"(|\p{N})"
+                            R"(| ?[^)" SPACE R"(\p{L}\p{N}]+[\r\n]*)"
+                            R"(|[)" SPACE R"(]*[\r\n]+)"
+                            R"(|[)" SPACE R"(]+(?![^)" SPACE R"(]))"
+                            R"(|[)" SPACE R"(]+)";
 #undef SPACE
 
 std::string message_of(int code) {

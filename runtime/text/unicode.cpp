@@ -69,9 +69,9 @@ bool is_newer_mark(utf8proc_int32_t code_point) {
 void append_decomposed(utf8proc_int32_t code_point, CodePoints& out) {
   std::array<utf8proc_int32_t, 8> parts{};  // canonical decompositions have at most 4
   int last_boundary = 0;
-  const auto count = utf8proc_decompose_char(code_point, parts.data(), parts.size(),
-                                             static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE),
-                                             &last_boundary);
+  const auto count =
+      utf8proc_decompose_char(code_point, parts.data(), parts.size(),
+                              static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE), &last_boundary);
   if (count < 0 || count > static_cast<utf8proc_ssize_t>(parts.size())) {
     throw Error(ErrorKind::kInternal, std::string("cannot normalize text: ") + utf8proc_errmsg(count));
   }
@@ -129,7 +129,8 @@ std::string nfc(const std::string& text) {
   const auto* data = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   for (std::size_t i = 0; i < text.size();) {
     utf8proc_int32_t code_point = 0;
-    i += static_cast<std::size_t>(utf8proc_iterate(data + i, static_cast<utf8proc_ssize_t>(text.size() - i), &code_point));
+    i += static_cast<std::size_t>(
+        utf8proc_iterate(data + i, static_cast<utf8proc_ssize_t>(text.size() - i), &code_point));
     if (is_newer_mark(code_point)) {
       flush(pending, out);
       append_utf8(code_point, out);

@@ -28,12 +28,15 @@ void with_json(const fs::path& file, Read read) {
   }
 }
 
-bool flag(const Json& token, const char* name) { return token.contains(name) && token.at(name).get<bool>(); }
+bool flag(const Json& token, const char* name) {
+  return token.contains(name) && token.at(name).get<bool>();
+}
 
 void add(Vocabulary& vocabulary, AddedToken token) {
   if (token.content.empty()) return;
   const auto same = [&](const AddedToken& other) { return other.content == token.content; };
-  if (std::none_of(vocabulary.added.begin(), vocabulary.added.end(), same)) vocabulary.added.push_back(std::move(token));
+  if (std::none_of(vocabulary.added.begin(), vocabulary.added.end(), same))
+    vocabulary.added.push_back(std::move(token));
 }
 
 void add(Vocabulary& vocabulary, const Json& token, std::int64_t id) {
@@ -79,8 +82,9 @@ void check_pipeline(const fs::path& file, const Json& json) {
   check_type(file, steps.at(0), "the first pre-tokenizer", "Split");
   check_type(file, steps.at(1), "the second pre-tokenizer", "ByteLevel");
   const Json& pattern = steps.at(0).at("pattern");
-  if (!pattern.contains("Regex") || pattern.at("Regex") != Splitter::pattern() || steps.at(0).at("behavior") != "Isolated" ||
-      flag(steps.at(0), "invert") || flag(steps.at(1), "add_prefix_space") || flag(steps.at(1), "use_regex")) {
+  if (!pattern.contains("Regex") || pattern.at("Regex") != Splitter::pattern() ||
+      steps.at(0).at("behavior") != "Isolated" || flag(steps.at(0), "invert") ||
+      flag(steps.at(1), "add_prefix_space") || flag(steps.at(1), "use_regex")) {
     refuse(file, "its words are not cut by Qwen2's pattern: " + words.dump());
   }
   const Json& model = json.at("model");
@@ -152,7 +156,8 @@ Vocabulary read_vocabulary(const fs::path& folder) {
   }
   if (const fs::path file = folder / "added_tokens.json"; fs::exists(file)) {
     with_json(file, [&](const Json& json) {
-      for (const auto& [content, id] : json.items()) add(vocabulary, {.content = content, .id = id.get<std::int64_t>()});
+      for (const auto& [content, id] : json.items())
+        add(vocabulary, {.content = content, .id = id.get<std::int64_t>()});
     });
   }
   return vocabulary;

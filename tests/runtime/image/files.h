@@ -14,7 +14,9 @@ namespace holdall::runtime::image::files {
 
 using Bytes = std::string;
 
-inline std::span<const std::byte> span_of(const Bytes& bytes) { return std::as_bytes(std::span(bytes)); }
+inline std::span<const std::byte> span_of(const Bytes& bytes) {
+  return std::as_bytes(std::span(bytes));
+}
 inline Bytes string_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -55,14 +57,17 @@ inline Bytes png(const PngHeader& header, const Bytes& rows, const Bytes& extra 
   const Bytes ihdr = big(header.width, 4) + big(header.height, 4) + big(static_cast<std::uint32_t>(header.depth), 1) +
                      big(static_cast<std::uint32_t>(header.colour), 1) + Bytes(2, '\0') +
                      big(static_cast<std::uint32_t>(header.interlace), 1);
-  return "\x89PNG\r\n\x1a\n" + png_chunk("IHDR", ihdr) + extra + png_chunk("IDAT", deflated(rows)) + png_chunk("IEND", {});
+  return "\x89PNG\r\n\x1a\n" + png_chunk("IHDR", ihdr) + extra + png_chunk("IDAT", deflated(rows)) +
+         png_chunk("IEND", {});
 }
 
 enum class Order { kLittle, kBig };
 
 // A TIFF block whose only directory says this orientation.
 inline Bytes tiff(std::uint32_t orientation, Order order = Order::kLittle) {
-  const auto number = [&](std::uint32_t value, int size) { return order == Order::kBig ? big(value, size) : little(value, size); };
+  const auto number = [&](std::uint32_t value, int size) {
+    return order == Order::kBig ? big(value, size) : little(value, size);
+  };
   return Bytes(order == Order::kBig ? "MM" : "II") + number(42, 2) + number(8, 4) + number(1, 2) + number(0x0112, 2) +
          number(3, 2) + number(1, 4) + number(orientation, 2) + number(0, 2) + number(0, 4);
 }
@@ -76,6 +81,8 @@ inline Bytes with_exif(const Bytes& jpeg, const Bytes& block) {
 inline Bytes riff_chunk(const char* type, const Bytes& data) {
   return type + little(static_cast<std::uint32_t>(data.size()), 4) + data + Bytes(data.size() % 2, '\0');
 }
-inline Bytes webp(const Bytes& chunks) { return "RIFF" + little(static_cast<std::uint32_t>(chunks.size() + 4), 4) + "WEBP" + chunks; }
+inline Bytes webp(const Bytes& chunks) {
+  return "RIFF" + little(static_cast<std::uint32_t>(chunks.size() + 4), 4) + "WEBP" + chunks;
+}
 
 }  // namespace holdall::runtime::image::files

@@ -11,11 +11,13 @@ namespace holdall::runtime::image {
 namespace {
 
 Picture noise(int width, int height) {
-  Picture picture{width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3)};
+  Picture picture{width, height,
+                  std::vector<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3)};
   std::mt19937 generator(static_cast<unsigned>(width * 7919 + height));
   std::uint8_t value = 128;
   for (std::uint8_t& byte : picture.rgb) {  // long saturated runs and sharp edges, where overshoot and rounding show
-    if (generator() % 5 == 0) value = static_cast<std::uint8_t>(generator() % 3 == 0 ? generator() : generator() % 2 * 255);
+    if (generator() % 5 == 0)
+      value = static_cast<std::uint8_t>(generator() % 3 == 0 ? generator() : generator() % 2 * 255);
     byte = value;
   }
   return picture;
@@ -23,9 +25,13 @@ Picture noise(int width, int height) {
 
 Picture by_aten(Picture picture, int width, int height) {
   const at::Tensor in = at::from_blob(picture.rgb.data(), {picture.height, picture.width, 3}, at::kByte)
-                            .permute({2, 0, 1}).contiguous().unsqueeze(0);
+                            .permute({2, 0, 1})
+                            .contiguous()
+                            .unsqueeze(0);
   const at::Tensor out = at::_upsample_bicubic2d_aa(in, {height, width}, /*align_corners=*/false)
-                             .squeeze(0).permute({1, 2, 0}).contiguous();
+                             .squeeze(0)
+                             .permute({1, 2, 0})
+                             .contiguous();
   const auto* data = out.data_ptr<std::uint8_t>();
   return {width, height, {data, data + out.numel()}};
 }
@@ -82,7 +88,7 @@ TEST(DimensionsForArea, RoundsToMultiplesOf32) {
 }
 
 TEST(DimensionsForArea, RoundsHalvesToEven) {
-  EXPECT_EQ(dimensions_for_area(80.0 * 80.0, 1.0).width, 64);    // 2.5 → 2
+  EXPECT_EQ(dimensions_for_area(80.0 * 80.0, 1.0).width, 64);     // 2.5 → 2
   EXPECT_EQ(dimensions_for_area(112.0 * 112.0, 1.0).width, 128);  // 3.5 → 4
 }
 

@@ -42,7 +42,9 @@ struct Case {
       pictures.push_back(image::decode(std::as_bytes(std::span(png)), 1 << 24));
     }
   }
-  VisionLanguageInput process(const Qwen25VL& model) const { return model.process(read(folder / "prompt.txt"), pictures); }
+  VisionLanguageInput process(const Qwen25VL& model) const {
+    return model.process(read(folder / "prompt.txt"), pictures);
+  }
 
   fs::path folder;
   Safetensors expected;
@@ -61,7 +63,8 @@ TEST_P(Qwen25VLParity, ProcessesToTheSameBits) {
   const at::Tensor grids = test.expected.view("image_grid_thw");
   ASSERT_EQ(static_cast<std::int64_t>(input.image_grids.size()), grids.size(0));
   for (std::size_t i = 0; i < input.image_grids.size(); ++i) {
-    EXPECT_TRUE(at::tensor(at::ArrayRef<std::int64_t>(input.image_grids[i])).equal(grids[static_cast<std::int64_t>(i)]));
+    EXPECT_TRUE(
+        at::tensor(at::ArrayRef<std::int64_t>(input.image_grids[i])).equal(grids[static_cast<std::int64_t>(i)]));
   }
   EXPECT_TRUE(input.pixel_values.equal(test.expected.view("pixel_values")))
       << (input.pixel_values - test.expected.view("pixel_values")).abs().max().item<double>();

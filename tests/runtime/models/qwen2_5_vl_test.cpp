@@ -27,8 +27,14 @@ using testing::HasSubstr;
 const char* const kPicture = "<|vision_start|><|image_pad|><|vision_end|>";
 
 ProcessorConfig released_processor() {
-  return {.patch = 14, .temporal_patch = 2, .merge = 2, .min_pixels = 3136, .max_pixels = 12845056,
-          .mean = {0.5, 0.5, 0.5}, .deviation = {0.5, 0.5, 0.5}, .rescale = 1.0 / 255};
+  return {.patch = 14,
+          .temporal_patch = 2,
+          .merge = 2,
+          .min_pixels = 3136,
+          .max_pixels = 12845056,
+          .mean = {0.5, 0.5, 0.5},
+          .deviation = {0.5, 0.5, 0.5},
+          .rescale = 1.0 / 255};
 }
 
 image::Size resized(int width, int height, const ProcessorConfig& config = released_processor()) {
@@ -70,15 +76,16 @@ TEST(SmartResize, RefusesStrips) {
 
 TEST(Patches, FollowTheMergeOrderAndRepeatTheFrame) {
   image::Picture picture{56, 56, std::vector<std::uint8_t>(56 * 56 * 3)};
-  picture.rgb[(0 * 56 + 14) * 3] = 255;       // red, patch row 0, column 1
-  picture.rgb[(14 * 56 + 3) * 3 + 1] = 255;   // green, row 1, column 0
-  picture.rgb[(0 * 56 + 28) * 3 + 2] = 255;   // blue, row 0, column 2: the second square
+  picture.rgb[(0 * 56 + 14) * 3] = 255;      // red, patch row 0, column 1
+  picture.rgb[(14 * 56 + 3) * 3 + 1] = 255;  // green, row 1, column 0
+  picture.rgb[(0 * 56 + 28) * 3 + 2] = 255;  // blue, row 0, column 2: the second square
   const Patches patches = to_patches(picture, released_processor());
   EXPECT_THAT(patches.grid, ElementsAre(1, 4, 4));
   ASSERT_EQ(patches.values.sizes(), (at::IntArrayRef{16, 3 * 2 * 14 * 14}));
   const at::Tensor lit = (patches.values > 0).nonzero();
   std::vector<std::array<std::int64_t, 2>> places;
-  for (std::int64_t i = 0; i < lit.size(0); ++i) places.push_back({lit[i][0].item<std::int64_t>(), lit[i][1].item<std::int64_t>()});
+  for (std::int64_t i = 0; i < lit.size(0); ++i)
+    places.push_back({lit[i][0].item<std::int64_t>(), lit[i][1].item<std::int64_t>()});
   constexpr std::int64_t kFrame = 14 * 14;
   using Place = std::array<std::int64_t, 2>;
   EXPECT_THAT(places, ElementsAre(Place{1, 0}, Place{1, kFrame}, Place{2, 2 * kFrame + 3}, Place{2, 3 * kFrame + 3},
@@ -126,32 +133,67 @@ class Qwen25VLTest : public testing::Test {
     for (const char* token : {"<|vision_start|>", "<|vision_end|>", "<|image_pad|>"}) {
       added.push_back({{"id", 256 + added.size()}, {"content", token}, {"normalized", false}, {"special", true}});
     }
-    const Json split = {{"type", "Split"}, {"pattern", {{"Regex", text::Splitter::pattern()}}}, {"behavior", "Isolated"}, {"invert", false}};
-    tokenizer_ = {{"added_tokens", added}, {"normalizer", {{"type", "NFC"}}},
-                  {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, {{"type", "ByteLevel"}, {"use_regex", false}}}}}},
+    const Json split = {{"type", "Split"},
+                        {"pattern", {{"Regex", text::Splitter::pattern()}}},
+                        {"behavior", "Isolated"},
+                        {"invert", false}};
+    tokenizer_ = {{"added_tokens", added},
+                  {"normalizer", {{"type", "NFC"}}},
+                  {"pre_tokenizer",
+                   {{"type", "Sequence"}, {"pretokenizers", {split, {{"type", "ByteLevel"}, {"use_regex", false}}}}}},
                   {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
-    config_ = {{"model_type", "qwen2_5_vl"}, {"image_token_id", 258}, {"vocab_size", 259}, {"hidden_size", 8},
-               {"intermediate_size", 4}, {"num_hidden_layers", 1}, {"num_attention_heads", 2}, {"num_key_value_heads", 1},
-               {"rms_norm_eps", 1e-6}, {"rope_theta", 1e6}, {"rope_scaling", {{"type", "mrope"}, {"mrope_section", {1, 1, 0}}}},
-               {"vision_config", {{"depth", 1}, {"hidden_size", 8}, {"intermediate_size", 4}, {"num_heads", 2},
-                                  {"out_hidden_size", 8}, {"fullatt_block_indexes", Json::array()}}}};
-    for (const auto& [name, shape] : std::map<std::string, std::vector<std::int64_t>>{
-             {"lm_head.weight", {259, 8}}, {"model.embed_tokens.weight", {259, 8}}, {"model.norm.weight", {8}},
-             {"model.layers.0.input_layernorm.weight", {8}}, {"model.layers.0.post_attention_layernorm.weight", {8}},
-             {"model.layers.0.self_attn.q_proj.weight", {8, 8}}, {"model.layers.0.self_attn.q_proj.bias", {8}},
-             {"model.layers.0.self_attn.k_proj.weight", {4, 8}}, {"model.layers.0.self_attn.k_proj.bias", {4}},
-             {"model.layers.0.self_attn.v_proj.weight", {4, 8}}, {"model.layers.0.self_attn.v_proj.bias", {4}},
-             {"model.layers.0.self_attn.o_proj.weight", {8, 8}}, {"model.layers.0.mlp.gate_proj.weight", {4, 8}},
-             {"model.layers.0.mlp.up_proj.weight", {4, 8}}, {"model.layers.0.mlp.down_proj.weight", {8, 4}},
-             {"visual.patch_embed.proj.weight", {8, 3, 2, 14, 14}}, {"visual.merger.ln_q.weight", {8}},
-             {"visual.merger.mlp.0.weight", {32, 32}}, {"visual.merger.mlp.0.bias", {32}},
-             {"visual.merger.mlp.2.weight", {8, 32}}, {"visual.merger.mlp.2.bias", {8}},
-             {"visual.blocks.0.norm1.weight", {8}}, {"visual.blocks.0.norm2.weight", {8}},
-             {"visual.blocks.0.attn.qkv.weight", {24, 8}}, {"visual.blocks.0.attn.qkv.bias", {24}},
-             {"visual.blocks.0.attn.proj.weight", {8, 8}}, {"visual.blocks.0.attn.proj.bias", {8}},
-             {"visual.blocks.0.mlp.gate_proj.weight", {4, 8}}, {"visual.blocks.0.mlp.gate_proj.bias", {4}},
-             {"visual.blocks.0.mlp.up_proj.weight", {4, 8}}, {"visual.blocks.0.mlp.up_proj.bias", {4}},
-             {"visual.blocks.0.mlp.down_proj.weight", {8, 4}}, {"visual.blocks.0.mlp.down_proj.bias", {8}}}) {
+    config_ = {{"model_type", "qwen2_5_vl"},
+               {"image_token_id", 258},
+               {"vocab_size", 259},
+               {"hidden_size", 8},
+               {"intermediate_size", 4},
+               {"num_hidden_layers", 1},
+               {"num_attention_heads", 2},
+               {"num_key_value_heads", 1},
+               {"rms_norm_eps", 1e-6},
+               {"rope_theta", 1e6},
+               {"rope_scaling", {{"type", "mrope"}, {"mrope_section", {1, 1, 0}}}},
+               {"vision_config",
+                {{"depth", 1},
+                 {"hidden_size", 8},
+                 {"intermediate_size", 4},
+                 {"num_heads", 2},
+                 {"out_hidden_size", 8},
+                 {"fullatt_block_indexes", Json::array()}}}};
+    for (const auto& [name, shape] :
+         std::map<std::string, std::vector<std::int64_t>>{{"lm_head.weight", {259, 8}},
+                                                          {"model.embed_tokens.weight", {259, 8}},
+                                                          {"model.norm.weight", {8}},
+                                                          {"model.layers.0.input_layernorm.weight", {8}},
+                                                          {"model.layers.0.post_attention_layernorm.weight", {8}},
+                                                          {"model.layers.0.self_attn.q_proj.weight", {8, 8}},
+                                                          {"model.layers.0.self_attn.q_proj.bias", {8}},
+                                                          {"model.layers.0.self_attn.k_proj.weight", {4, 8}},
+                                                          {"model.layers.0.self_attn.k_proj.bias", {4}},
+                                                          {"model.layers.0.self_attn.v_proj.weight", {4, 8}},
+                                                          {"model.layers.0.self_attn.v_proj.bias", {4}},
+                                                          {"model.layers.0.self_attn.o_proj.weight", {8, 8}},
+                                                          {"model.layers.0.mlp.gate_proj.weight", {4, 8}},
+                                                          {"model.layers.0.mlp.up_proj.weight", {4, 8}},
+                                                          {"model.layers.0.mlp.down_proj.weight", {8, 4}},
+                                                          {"visual.patch_embed.proj.weight", {8, 3, 2, 14, 14}},
+                                                          {"visual.merger.ln_q.weight", {8}},
+                                                          {"visual.merger.mlp.0.weight", {32, 32}},
+                                                          {"visual.merger.mlp.0.bias", {32}},
+                                                          {"visual.merger.mlp.2.weight", {8, 32}},
+                                                          {"visual.merger.mlp.2.bias", {8}},
+                                                          {"visual.blocks.0.norm1.weight", {8}},
+                                                          {"visual.blocks.0.norm2.weight", {8}},
+                                                          {"visual.blocks.0.attn.qkv.weight", {24, 8}},
+                                                          {"visual.blocks.0.attn.qkv.bias", {24}},
+                                                          {"visual.blocks.0.attn.proj.weight", {8, 8}},
+                                                          {"visual.blocks.0.attn.proj.bias", {8}},
+                                                          {"visual.blocks.0.mlp.gate_proj.weight", {4, 8}},
+                                                          {"visual.blocks.0.mlp.gate_proj.bias", {4}},
+                                                          {"visual.blocks.0.mlp.up_proj.weight", {4, 8}},
+                                                          {"visual.blocks.0.mlp.up_proj.bias", {4}},
+                                                          {"visual.blocks.0.mlp.down_proj.weight", {8, 4}},
+                                                          {"visual.blocks.0.mlp.down_proj.bias", {8}}}) {
       weights_[name] = at::ones(shape);
     }
   }
@@ -163,7 +205,9 @@ class Qwen25VLTest : public testing::Test {
     weights::write_safetensors(folder_.path() / "text_encoder/model.safetensors", weights_);
     return Qwen25VL::load(folder_.path(), at::kCPU, at::kFloat);
   }
-  void expect_bad_model(const std::string& why) { expect_error([&] { load(); }, ErrorKind::kBadModel, why); }
+  void expect_bad_model(const std::string& why) {
+    expect_error([&] { load(); }, ErrorKind::kBadModel, why);
+  }
 
   tests::TemporaryFolder folder_;
   Json tokenizer_, config_, processor_ = Json::object();
@@ -183,7 +227,8 @@ TEST_F(Qwen25VLTest, ExpandsEachPicturesToken) {
 
 TEST_F(Qwen25VLTest, RefusesPictureTokensInThePrompt) {
   const Qwen25VL model = load();
-  expect_error([&] { model.process("a <|image_pad|>", {}); }, ErrorKind::kBadRequest, "1 times '<|image_pad|>' for 0 pictures");
+  expect_error([&] { model.process("a <|image_pad|>", {}); }, ErrorKind::kBadRequest,
+               "1 times '<|image_pad|>' for 0 pictures");
   expect_error([&] { model.process(std::string(kPicture) + "<|image_pad|>", {kGrey}); }, ErrorKind::kBadRequest,
                "2 times '<|image_pad|>' for 1 pictures");
 }
@@ -252,7 +297,8 @@ TEST_F(Qwen25VLTest, RefusesWhatWouldComputeOtherwise) {
 TEST_F(Qwen25VLTest, SaysWhichFileIsMissing) {
   load();
   std::filesystem::remove(folder_.path() / "text_encoder/config.json");
-  expect_error([&] { Qwen25VL::load(folder_.path(), at::kCPU, at::kFloat); }, ErrorKind::kNotFound, "text_encoder/config.json");
+  expect_error([&] { Qwen25VL::load(folder_.path(), at::kCPU, at::kFloat); }, ErrorKind::kNotFound,
+               "text_encoder/config.json");
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ std::vector<std::string> lines_of(const std::filesystem::path& file) {
 
 std::string from_hex(const std::string& hex) {
   std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   return bytes;
 }
 
@@ -41,8 +42,8 @@ TEST_P(TokenizerParity, GivesTheReferencesIds) {
     for (const std::int64_t id : tokenizer.encode(from_hex(strings[i]))) ids << (ids.tellp() > 0 ? " " : "") << id;
     if (ids.str() == expected[i]) continue;
     ++wrong;
-    ADD_FAILURE() << "string " << i + 1 << ": " << from_hex(strings[i]).substr(0, 400) << "\n  ours:      "
-                  << ids.str().substr(0, 400) << "\n  reference: " << expected[i].substr(0, 400);
+    ADD_FAILURE() << "string " << i + 1 << ": " << from_hex(strings[i]).substr(0, 400)
+                  << "\n  ours:      " << ids.str().substr(0, 400) << "\n  reference: " << expected[i].substr(0, 400);
   }
 }
 

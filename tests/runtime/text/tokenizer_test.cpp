@@ -45,16 +45,26 @@ struct Files {
   }
 
   void add(const std::string& content, bool special) {
-    added.push_back({{"id", 300 + added.size()}, {"content", content}, {"single_word", false}, {"lstrip", false},
-                     {"rstrip", false}, {"normalized", false}, {"special", special}});
+    added.push_back({{"id", 300 + added.size()},
+                     {"content", content},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", special}});
   }
 
   Json json() const {
-    const Json split = {{"type", "Split"}, {"pattern", {{"Regex", Splitter::pattern()}}}, {"behavior", "Isolated"}, {"invert", false}};
-    const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-    return {{"added_tokens", added}, {"normalizer", {{"type", "NFC"}}},
-            {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}}},
-            {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"vocab", vocabulary}, {"merges", merges}}}};
+    const Json split = {
+        {"type", "Split"}, {"pattern", {{"Regex", Splitter::pattern()}}}, {"behavior", "Isolated"}, {"invert", false}};
+    const Json bytes = {
+        {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+    return {
+        {"added_tokens", added},
+        {"normalizer", {{"type", "NFC"}}},
+        {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}}},
+        {"model",
+         {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"vocab", vocabulary}, {"merges", merges}}}};
   }
 };
 
@@ -129,7 +139,8 @@ TEST_F(TokenizerTest, ReadsMergesAsStringsToo) {
 
 TEST_F(TokenizerTest, ReadsVocabularyAndMergesFiles) {
   std::string merges = "#version: 0.2\n";
-  for (const Json& merge : files_.merges) merges += merge[0].get<std::string>() + " " + merge[1].get<std::string>() + "\r\n";
+  for (const Json& merge : files_.merges)
+    merges += merge[0].get<std::string>() + " " + merge[1].get<std::string>() + "\r\n";
   folder_.write("vocab.json", files_.vocabulary.dump());
   folder_.write("merges.txt", merges);
   folder_.write("tokenizer_config.json", Json{{"added_tokens_decoder", {{"300", files_.added[0]}}}}.dump());
@@ -158,7 +169,8 @@ TEST_F(TokenizerTest, RefusesWhatWouldTokenizeOtherwise) {
   json["model"]["dropout"] = 0.1;
   expect_refused(json, "'dropout' is not known here: 0.1");
   json = files_.json();
-  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, start = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+             start = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
   json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", Json::array({text})}};
   EXPECT_THAT(load(json).encode("hello"), ElementsAre(259));
   json["post_processor"]["single"] = Json::array({start, text});

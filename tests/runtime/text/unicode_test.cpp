@@ -10,17 +10,27 @@ namespace {
 using namespace std::string_literals;
 
 TEST(Utf8, KeepsWhatIsWellFormed) {
-  const std::string text = "a\0\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"s;
+  const std::string text =
+      "a\0\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"s;
   EXPECT_EQ(valid_utf8(text), text);
 }
 
 // Expected values: Unicode 15, tables 3-8 to 3-11.
 TEST(Utf8, ReplacesEachMaximalIllFormedPart) {
   const std::string r = "\xef\xbf\xbd";
-  EXPECT_EQ(valid_utf8("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82" "A"), r + r + r + r + r + r + r + r + "A");
-  EXPECT_EQ(valid_utf8("\xed\xa0\x80\xed\xbf\xbf\xed\xaf" "A"), r + r + r + r + r + r + r + r + "A");
-  EXPECT_EQ(valid_utf8("\xf4\x91\x92\x93\xff" "A\x80\xbf" "B"), r + r + r + r + r + "A" + r + r + "B");
-  EXPECT_EQ(valid_utf8("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf" "A"), r + r + r + r + "A");
+  EXPECT_EQ(valid_utf8("\xc0\xaf\xe0\x80\xbf\xf0\x81\x82"
+                       "A"),
+            r + r + r + r + r + r + r + r + "A");
+  EXPECT_EQ(valid_utf8("\xed\xa0\x80\xed\xbf\xbf\xed\xaf"
+                       "A"),
+            r + r + r + r + r + r + r + r + "A");
+  EXPECT_EQ(valid_utf8("\xf4\x91\x92\x93\xff"
+                       "A\x80\xbf"
+                       "B"),
+            r + r + r + r + r + "A" + r + r + "B");
+  EXPECT_EQ(valid_utf8("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf"
+                       "A"),
+            r + r + r + r + "A");
 }
 
 TEST(Utf8, ReplacesATruncatedEndOnce) {
@@ -30,11 +40,11 @@ TEST(Utf8, ReplacesATruncatedEndOnce) {
 
 TEST(Nfc, ComposesReordersAndExcludes) {
   EXPECT_EQ(nfc("e\u0301"), "\u00e9");
-  EXPECT_EQ(nfc("s\u0307\u0323"), "\u1e69");            // reordered, then composed twice
-  EXPECT_EQ(nfc("\u1112\u1161\u11ab"), "\ud55c");       // Hangul
-  EXPECT_EQ(nfc("\u212b"), "\u00c5");                   // a singleton
-  EXPECT_EQ(nfc("\u0958"), "\u0915\u093c");             // a composition exclusion
-  EXPECT_EQ(nfc("\ufb01"), "\ufb01");                   // compatibility only: stays
+  EXPECT_EQ(nfc("s\u0307\u0323"), "\u1e69");       // reordered, then composed twice
+  EXPECT_EQ(nfc("\u1112\u1161\u11ab"), "\ud55c");  // Hangul
+  EXPECT_EQ(nfc("\u212b"), "\u00c5");              // a singleton
+  EXPECT_EQ(nfc("\u0958"), "\u0915\u093c");        // a composition exclusion
+  EXPECT_EQ(nfc("\ufb01"), "\ufb01");              // compatibility only: stays
   EXPECT_EQ(nfc("a\0e\u0301"s), "a\0\u00e9"s);
 }
 
