@@ -159,7 +159,9 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
   void on_progress(const json& header) {
     stage_ = header.value("stage", "denoise");
     const auto now = Clock::now();
-    if (stage_ == "denoise" && step_started_) metrics_.denoise_step_done(seconds(now - *step_started_));
+    // From one step's end to the next: the first one's beginning is not told.
+    if (stage_ != "denoise") return step_started_.reset();
+    if (step_started_) metrics_.denoise_step_done(seconds(now - *step_started_));
     step_started_ = now;
   }
 
