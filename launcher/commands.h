@@ -29,7 +29,5 @@ void add_verify(CLI::App& app, CommandResult& result);
 void add_gc(CLI::App& app, CommandResult& result);
 void add_doctor(CLI::App& app, CommandResult& result);
 void add_extract(CLI::App& app, CommandResult& result);
-void add_relocate(CLI::App& app, CommandResult& result);
-void add_exec(CLI::App& app, CommandResult& result);
 
 }  // namespace holdall::launcher

@@ -1,7 +1,7 @@
 #include "launcher/install.h"
 
-#include <sys/file.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 
 #include "bundle/error.h"
 #include "bundle/extract.h"
+#include "bundle/model_digest.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
@@ -51,6 +52,27 @@ void check_space(const Store& store, const bundle::Toc& toc) {
     throw Error(ErrorKind::kStorage, "not enough inodes in '" + store.path() + "': found " +
                                          std::to_string(status.f_favail) + ", needed " + std::to_string(need.inodes) +
                                          ": remove files or choose another --root");
+}
+
+// The embedded model's pinned digest against the files that the archive carries; their own digests are checked as they
+// are written.
+void check_model(const bundle::BundleInfo& info, const bundle::Toc& toc) {
+  if (!info.model || info.model->external || info.model->digest.empty()) return;
+  const std::string folder = info.model->path + "/";
+  std::vector<std::pair<std::string, bundle::Digest>> files;
+  for (const auto& entry : toc.entries)
+    if (entry.type == bundle::EntryType::kRegular && entry.path.starts_with(folder))
+      files.emplace_back(entry.path.substr(folder.size()), entry.digest);
+  const bundle::Digest found = [&] {
+    try {
+      return bundle::model_digest(std::move(files));
+    } catch (const Error& error) {
+      throw Error(ErrorKind::kBadBundle, error.what());
+    }
+  }();
+  if (found != bundle::parse_digest(info.model->digest))
+    throw Error(ErrorKind::kBadBundle, "the model in '" + info.model->path + "' is not the pinned one: its digest is " +
+                                           bundle::to_string(found) + ", pinned is " + info.model->digest);
 }
 
 bool in_use(const Place& release) {
@@ -135,6 +157,7 @@ InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Rea
       throw Error(ErrorKind::kStorage, "release '" + id + "' is damaged and in use: " + faults.front() +
                                            ": stop the service, then install again");
   }
+  check_model(reader.info(), reader.toc());
   check_space(store, reader.toc());
 
   const Disk& disk = store.disk();

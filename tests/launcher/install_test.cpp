@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "bundle/error.h"
+#include "bundle/model_digest.h"
 #include "tests/launcher/store_fixture.h"
 
 namespace holdall::launcher {
@@ -96,6 +97,32 @@ TEST_F(Install, LeavesNothingOfAnArchiveWithAFlippedBit) {
     error_of(ErrorKind::kBadBundle, [&] { install_bytes(broken); });
     expect_nothing_installed();
   }
+}
+
+class InstallModel : public Install {
+ protected:
+  static Bytes with_model(const std::string& digest) {
+    bundle::BundleInfo info = testing::info_of("1", testing::Kind::kFilesOnly);
+    info.model = bundle::Model{.path = "model", .name = "tiny", .external = false, .digest = digest, .golden = {}};
+    using bundle::EntryType;
+    return bundle::testing::pack(
+               {{"model", EntryType::kDirectory, {}}, {"model/weights", EntryType::kRegular, "1234"}}, {.threads = 1}, info)
+        .archive;
+  }
+  static std::string right() {
+    const std::string weights = "1234";
+    return bundle::to_string(
+        bundle::model_digest({{"weights", bundle::sha256(std::as_bytes(std::span(weights)))}}));
+  }
+};
+
+TEST_F(InstallModel, TakesAnEmbeddedModelWithThePinnedDigest) { EXPECT_NO_THROW(install_bytes(with_model(right()))); }
+
+TEST_F(InstallModel, RefusesAnEmbeddedModelWithAnotherDigest) {
+  const std::string wrong = "sha256:" + std::string(64, '0');
+  const std::string message = error_of(ErrorKind::kBadBundle, [&] { install_bytes(with_model(wrong)); });
+  EXPECT_NE(message.find(right()), std::string::npos) << message;
+  expect_nothing_installed();
 }
 
 // What a child process of its own does; 0 when it ends as it should.
