@@ -1,6 +1,7 @@
-// The network is made for video: every convolution looks at two frames before the present one. For a single picture those
-// are zeros, so a k×k×k convolution is the k×k convolution of its last time slice, and the time convolutions between scales
-// never run: 2.5 times less work, and none of their weights in memory. Follows diffusers' autoencoder_kl_qwenimage.py otherwise.
+// The network is made for video: every convolution looks at two frames before the present one. For a single picture
+// those are zeros, so a k×k×k convolution is the k×k convolution of its last time slice, and the time convolutions
+// between scales never run: 2.5 times less work, and none of their weights in memory. Follows diffusers'
+// autoencoder_kl_qwenimage.py otherwise.
 #include "runtime/models/autoencoder_qwen_image.h"
 
 #include <cmath>
@@ -25,8 +26,9 @@ struct Convolution {
   Tensor weight, bias;
 
   static Convolution load(const Loader& loader, std::int64_t in, std::int64_t out, std::int64_t size, Kernel kernel) {
-    Tensor weight = kernel == Kernel::kSpace ? loader.take("weight", {out, in, size, size})
-                                             : loader.take("weight", {out, in, size, size, size}).select(2, size - 1).contiguous();
+    Tensor weight = kernel == Kernel::kSpace
+                        ? loader.take("weight", {out, in, size, size})
+                        : loader.take("weight", {out, in, size, size, size}).select(2, size - 1).contiguous();
     return {std::move(weight), loader.take("bias", {out})};
   }
   Tensor operator()(const Tensor& x) const { return at::conv2d(x, weight, bias, 1, weight.size(-1) / 2); }
@@ -127,7 +129,8 @@ Sizes read_sizes(const Config& config) {
               config.dimension("/num_res_blocks"), config.get<std::vector<std::int64_t>>("/dim_mult")};
   if (sizes.input != 3)
     config.refuse("/input_channels", "is " + std::to_string(sizes.input) + ": only RGB autoencoders are supported");
-  if (config.count("/attn_scales") != 0) config.refuse("/attn_scales", "is not empty: attention outside the middle is not supported");
+  if (config.count("/attn_scales") != 0)
+    config.refuse("/attn_scales", "is not empty: attention outside the middle is not supported");
   if (sizes.mult.empty() || sizes.mult.size() > 8) config.refuse("/dim_mult", "needs one to eight numbers");
   for (const auto mult : sizes.mult)
     if (mult < 1 || mult > 1024) config.refuse("/dim_mult", "needs numbers from 1 to 1024");
@@ -167,7 +170,8 @@ struct AutoencoderQwenImage::State {
       for (std::int64_t j = 0; j < sizes.blocks; ++j, width = out)
         scale.blocks.push_back(ResidualBlock::load(loader / "down_blocks" / index++, width, out));
       if (i + 1 < sizes.mult.size())
-        scale.resample = Convolution::load(loader / "down_blocks" / index++ / "resample" / "1", out, out, 3, Kernel::kSpace);
+        scale.resample =
+            Convolution::load(loader / "down_blocks" / index++ / "resample" / "1", out, out, 3, Kernel::kSpace);
       downs.push_back(std::move(scale));
     }
     encoder_middle = MiddleBlock::load(loader / "mid_block", width);
@@ -187,7 +191,8 @@ struct AutoencoderQwenImage::State {
       for (std::int64_t j = 0; j <= sizes.blocks; ++j, width = out)
         scale.blocks.push_back(ResidualBlock::load(block / "resnets" / static_cast<std::size_t>(j), width, out));
       if (i + 1 < sizes.mult.size()) {  // the step up halves the channels
-        scale.resample = Convolution::load(block / "upsamplers" / "0" / "resample" / "1", out, out / 2, 3, Kernel::kSpace);
+        scale.resample =
+            Convolution::load(block / "upsamplers" / "0" / "resample" / "1", out, out / 2, 3, Kernel::kSpace);
         width = out / 2;
       }
       ups.push_back(std::move(scale));
@@ -219,8 +224,12 @@ AutoencoderQwenImage AutoencoderQwenImage::load(const std::filesystem::path& fol
   return AutoencoderQwenImage(std::move(state));
 }
 
-std::int64_t AutoencoderQwenImage::scale() const { return std::int64_t{1} << (state_->sizes.mult.size() - 1); }
-std::int64_t AutoencoderQwenImage::channels() const { return state_->sizes.z; }
+std::int64_t AutoencoderQwenImage::scale() const {
+  return std::int64_t{1} << (state_->sizes.mult.size() - 1);
+}
+std::int64_t AutoencoderQwenImage::channels() const {
+  return state_->sizes.z;
+}
 
 Tensor AutoencoderQwenImage::encode(const Tensor& picture) const {
   const c10::InferenceMode inference;

@@ -20,7 +20,9 @@ Linear Linear::load(const Loader& loader, std::int64_t in, std::int64_t out) {
   return {loader.take("weight", {out, in}), loader.take("bias", {out})};
 }
 
-RmsNorm RmsNorm::load(const Loader& loader, std::int64_t size, double eps) { return {loader.take("weight", {size}), eps}; }
+RmsNorm RmsNorm::load(const Loader& loader, std::int64_t size, double eps) {
+  return {loader.take("weight", {size}), eps};
+}
 
 at::Tensor RmsNorm::operator()(const at::Tensor& x) const {
   const at::Tensor variance = x.to(at::kFloat).pow(2).mean(-1, /*keepdim=*/true);
@@ -34,8 +36,8 @@ void refuse_untaken(const weights::Checkpoint& checkpoint, const std::string& fo
   for (const auto& name : checkpoint.untaken()) {
     const auto within = [&](const std::string& part) { return name.find(part) != std::string::npos; };
     if (std::none_of(known.begin(), known.end(), within))
-      throw Error(ErrorKind::kBadModel, "unknown tensor '" + name + "' in '" + folder +
-                                            "': its configuration does not say what it is for");
+      throw Error(ErrorKind::kBadModel,
+                  "unknown tensor '" + name + "' in '" + folder + "': its configuration does not say what it is for");
   }
 }
 

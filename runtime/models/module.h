@@ -36,7 +36,8 @@ struct Linear {
   at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 };
 
-// diffusers' RMSNorm over the last dimension: statistics in float32, then the cast to the weight's half type, then the weight.
+// diffusers' RMSNorm over the last dimension: statistics in float32, then the cast to the weight's half type, then the
+// weight.
 struct RmsNorm {
   at::Tensor weight;
   double eps = 1e-6;

@@ -1,5 +1,6 @@
-// Follows diffusers' transformer_qwenimage.py operation by operation, so that float32 gives the same bits. What depends on
-// the prompt alone or on the timestep alone is computed once instead of in every forward pass: the same numbers, less work.
+// Follows diffusers' transformer_qwenimage.py operation by operation, so that float32 gives the same bits. What depends
+// on the prompt alone or on the timestep alone is computed once instead of in every forward pass: the same numbers,
+// less work.
 #include "runtime/models/transformer_qwen_image.h"
 
 #include <algorithm>
@@ -33,7 +34,9 @@ Sizes read_sizes(const Config& config) {
   config.require_class("QwenImageTransformer2DModel");
   for (const char* flag : {"/zero_cond_t", "/use_additional_t_cond", "/use_layer3d_rope", "/guidance_embeds"})
     if (config.get<bool>(flag, false))
-      config.refuse(flag, "is true: models with it (Qwen-Image-Edit-2511, Qwen-Image-Layered, distilled ones) are not supported yet");
+      config.refuse(
+          flag,
+          "is true: models with it (Qwen-Image-Edit-2511, Qwen-Image-Layered, distilled ones) are not supported yet");
   Sizes sizes{};
   sizes.patch = config.dimension("/patch_size");
   sizes.in = config.dimension("/in_channels");
@@ -136,15 +139,18 @@ struct TransformerQwenImage::State {
   // One picture's rotations: the frame is its number, rows and columns are counted from its centre.
   Tensor rotations_of(std::int64_t frame, const TokenGrid& grid) const {
     const std::vector<std::int64_t> halves{sizes.axes[0] / 2, sizes.axes[1] / 2, sizes.axes[2] / 2};
-    const auto forward = forward_rotations.split_with_sizes(halves, 1), backward = backward_rotations.split_with_sizes(halves, 1);
+    const auto forward = forward_rotations.split_with_sizes(halves, 1),
+               backward = backward_rotations.split_with_sizes(halves, 1);
     const auto centred = [&](std::size_t axis, std::int64_t extent) {
-      return at::cat({backward[axis].slice(0, kRopePositions - (extent - extent / 2)), forward[axis].slice(0, 0, extent / 2)}, 0);
+      return at::cat(
+          {backward[axis].slice(0, kRopePositions - (extent - extent / 2)), forward[axis].slice(0, 0, extent / 2)}, 0);
     };
     const auto [height, width] = grid;
     const std::vector<std::int64_t> all{height, width, -1};
-    return at::cat({forward[0][frame].view({1, 1, -1}).expand(all), centred(1, height).view({height, 1, -1}).expand(all),
-                    centred(2, width).view({1, width, -1}).expand(all)},
-                   -1)
+    return at::cat(
+               {forward[0][frame].view({1, 1, -1}).expand(all), centred(1, height).view({height, 1, -1}).expand(all),
+                centred(2, width).view({1, width, -1}).expand(all)},
+               -1)
         .reshape({height * width, -1});
   }
 };
@@ -187,24 +193,33 @@ TransformerQwenImage TransformerQwenImage::load(const std::filesystem::path& fol
   return TransformerQwenImage(std::move(state));
 }
 
-std::int64_t TransformerQwenImage::in_channels() const { return state_->sizes.in; }
-std::int64_t TransformerQwenImage::text_channels() const { return state_->sizes.text; }
+std::int64_t TransformerQwenImage::in_channels() const {
+  return state_->sizes.in;
+}
+std::int64_t TransformerQwenImage::text_channels() const {
+  return state_->sizes.text;
+}
 
-TransformerQwenImage::Context TransformerQwenImage::prepare(const Tensor& embeds, const std::vector<TokenGrid>& grids) const {
+TransformerQwenImage::Context TransformerQwenImage::prepare(const Tensor& embeds,
+                                                            const std::vector<TokenGrid>& grids) const {
   const c10::InferenceMode inference;
   std::vector<Tensor> pictures;
   std::int64_t start = 0;  // of the text's positions: behind every picture's
   for (const auto& grid : grids) {
     if (std::max(grid.height, grid.width) > kRopePositions)
-      throw Error(ErrorKind::kBadRequest, "a picture of " + std::to_string(grid.width) + " × " + std::to_string(grid.height) +
-                                              " tokens is beyond the model's 4096 positions", "size");
+      throw Error(ErrorKind::kBadRequest,
+                  "a picture of " + std::to_string(grid.width) + " × " + std::to_string(grid.height) +
+                      " tokens is beyond the model's 4096 positions",
+                  "size");
     start = std::max({start, grid.height / 2, grid.width / 2});
     pictures.push_back(state_->rotations_of(static_cast<std::int64_t>(pictures.size()), grid));
   }
   const std::int64_t end = start + embeds.size(1);
   if (end > kRopePositions)
-    throw Error(ErrorKind::kBadRequest, "the prompt ends at position " + std::to_string(end) +
-                                            ", beyond the model's 4096: use a shorter prompt or fewer pictures", "prompt");
+    throw Error(ErrorKind::kBadRequest,
+                "the prompt ends at position " + std::to_string(end) +
+                    ", beyond the model's 4096: use a shorter prompt or fewer pictures",
+                "prompt");
   return {state_->text_in(state_->text_norm(embeds)), at::cat(pictures, 0).to(embeds.device()),
           state_->forward_rotations.slice(0, start, end).to(embeds.device())};
 }
@@ -245,7 +260,8 @@ Tensor TransformerQwenImage::predict(const Tensor& tokens, const Context& contex
     text = finish(block.text, text, attended.slice(1, 0, text_tokens), text_gate, text_params[1]);
     image = finish(block.image, image, attended.slice(1, text_tokens), image_gate, image_params[1]);
   }
-  const auto last = state_->norm_out(at::silu(modulation.time)).chunk(2, 1);  // (scale, shift): the blocks' order reversed
+  const auto last =
+      state_->norm_out(at::silu(modulation.time)).chunk(2, 1);  // (scale, shift): the blocks' order reversed
   const Tensor normed = at::layer_norm(image, {image.size(-1)}, {}, {}, kNormEps);
   return state_->out(normed * (1 + last[0]).unsqueeze(1) + last[1].unsqueeze(1));
 }

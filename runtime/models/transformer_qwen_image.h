@@ -18,8 +18,8 @@ struct TokenGrid {
 
 class TransformerQwenImage {
  public:
-  // Reads config.json and the weights in `folder` (a checkpoint's transformer/). Throws runtime::Error{kNotFound, kBadModel}:
-  // another class, a flag of a release that is not supported, a missing, misshapen or unknown tensor.
+  // Reads config.json and the weights in `folder` (a checkpoint's transformer/). Throws runtime::Error{kNotFound,
+  // kBadModel}: another class, a flag of a release that is not supported, a missing, misshapen or unknown tensor.
   static TransformerQwenImage load(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
   TransformerQwenImage(TransformerQwenImage&&) noexcept;
   ~TransformerQwenImage();
@@ -29,8 +29,8 @@ class TransformerQwenImage {
 
   // What depends on the prompt and the pictures' sizes only: made once per prompt, used in every step.
   struct Context {
-    at::Tensor text;                     // (1, text tokens, d)
-    at::Tensor image_rope, text_rope;    // (tokens, head_dim/2) complex64
+    at::Tensor text;                   // (1, text tokens, d)
+    at::Tensor image_rope, text_rope;  // (tokens, head_dim/2) complex64
   };
   // `embeds`: (1, text tokens, text_channels). `grids`: the target, then the references in order. Throws
   // Error{kBadRequest} past the 4096 positions that the model has.
@@ -38,14 +38,14 @@ class TransformerQwenImage {
 
   // What depends on the timestep only: made once per step, used by the passes with and without the prompt.
   struct Modulation {
-    at::Tensor time;                       // (1, d)
-    std::vector<at::Tensor> image, text;   // per block: (1, 6d), twice (shift, scale, gate)
+    at::Tensor time;                      // (1, d)
+    std::vector<at::Tensor> image, text;  // per block: (1, 6d), twice (shift, scale, gate)
   };
   // `timestep`: (1) in [0, 1], in the model's dtype.
   Modulation modulate(const at::Tensor& timestep) const;
 
-  // `tokens`: (1, target + reference tokens, in_channels). The prediction for all of them, in the same shape (patch_size² ·
-  // out_channels wide); the caller keeps the target's.
+  // `tokens`: (1, target + reference tokens, in_channels). The prediction for all of them, in the same shape
+  // (patch_size² · out_channels wide); the caller keeps the target's.
   at::Tensor predict(const at::Tensor& tokens, const Context& context, const Modulation& modulation) const;
 
  private:

@@ -10,7 +10,8 @@ namespace holdall::runtime::schedulers {
 FlowMatchEuler FlowMatchEuler::load(const std::filesystem::path& folder) {
   const auto config = weights::Config::read(folder / "scheduler_config.json");
   config.require_class("FlowMatchEulerDiscreteScheduler");
-  for (const char* flag : {"/invert_sigmas", "/stochastic_sampling", "/use_karras_sigmas", "/use_exponential_sigmas", "/use_beta_sigmas"})
+  for (const char* flag :
+       {"/invert_sigmas", "/stochastic_sampling", "/use_karras_sigmas", "/use_exponential_sigmas", "/use_beta_sigmas"})
     if (config.get<bool>(flag, false)) config.refuse(flag, "is true, which is not supported");
 
   FlowMatchEuler result;
@@ -25,7 +26,8 @@ FlowMatchEuler FlowMatchEuler::load(const std::filesystem::path& folder) {
   result.max_shift_ = config.get<double>("/max_shift", result.max_shift_);
   result.base_tokens_ = config.get<double>("/base_image_seq_len", result.base_tokens_);
   result.max_tokens_ = config.get<double>("/max_image_seq_len", result.max_tokens_);
-  if (result.base_tokens_ == result.max_tokens_) config.refuse("/max_image_seq_len", "is the same as base_image_seq_len");
+  if (result.base_tokens_ == result.max_tokens_)
+    config.refuse("/max_image_seq_len", "is the same as base_image_seq_len");
   result.terminal_ = config.find<double>("/shift_terminal");
   if (result.terminal_ == 0) result.terminal_.reset();  // as the reference takes it: no terminal
   if (result.terminal_ && !(*result.terminal_ > 0 && *result.terminal_ < 1))
@@ -45,7 +47,8 @@ Schedule FlowMatchEuler::schedule(int steps, std::int64_t tokens) const {
   const double stride = steps > 1 ? (1.0 / steps - 1.0) / (steps - 1) : 0;
   for (int i = 0; i < steps; ++i) {
     const auto s = static_cast<float>(i + 1 == steps ? 1.0 / steps : i * stride + 1.0);
-    sigmas.push_back(shift_kind_ == Shift::kStatic ? shift * s / (1 + shift_less_one * s) : target / (target + (1 / s - 1)));
+    sigmas.push_back(shift_kind_ == Shift::kStatic ? shift * s / (1 + shift_less_one * s)
+                                                   : target / (target + (1 / s - 1)));
   }
   if (const float last = 1 - sigmas.back(); terminal_ && last > 0) {
     const float factor = last / static_cast<float>(1 - *terminal_);
@@ -58,7 +61,8 @@ Schedule FlowMatchEuler::schedule(int steps, std::int64_t tokens) const {
   return schedule;
 }
 
-at::Tensor FlowMatchEuler::step(const Schedule& schedule, int index, const at::Tensor& output, const at::Tensor& sample) {
+at::Tensor FlowMatchEuler::step(const Schedule& schedule, int index, const at::Tensor& output,
+                                const at::Tensor& sample) {
   const at::Tensor dt = (schedule.sigmas[index + 1] - schedule.sigmas[index]).to(output.device());
   return (sample.to(at::kFloat) + dt * output).to(output.scalar_type());
 }

@@ -17,15 +17,16 @@ struct Schedule {
 
 class FlowMatchEuler {
  public:
-  // Reads scheduler_config.json in `folder`. Throws runtime::Error{kNotFound, kBadModel}: another class, an option that is
-  // not supported (karras, exponential or beta sigmas, inverted sigmas, stochastic sampling).
+  // Reads scheduler_config.json in `folder`. Throws runtime::Error{kNotFound, kBadModel}: another class, an option that
+  // is not supported (karras, exponential or beta sigmas, inverted sigmas, stochastic sampling).
   static FlowMatchEuler load(const std::filesystem::path& folder);
 
-  // `steps` ≥ 1 noise levels for a target of `tokens` packed latent tokens. A single step goes from 1 to 0: the stretch to
-  // shift_terminal has no meaning there (the reference divides 0 by 0).
+  // `steps` ≥ 1 noise levels for a target of `tokens` packed latent tokens. A single step goes from 1 to 0: the stretch
+  // to shift_terminal has no meaning there (the reference divides 0 by 0).
   Schedule schedule(int steps, std::int64_t tokens) const;
 
-  // sample + (σ[i+1] − σ[i]) · output: the product in `output`'s dtype, the sum in float32, the result in `output`'s dtype.
+  // sample + (σ[i+1] − σ[i]) · output: the product in `output`'s dtype, the sum in float32, the result in `output`'s
+  // dtype.
   static at::Tensor step(const Schedule& schedule, int index, const at::Tensor& output, const at::Tensor& sample);
 
  private:

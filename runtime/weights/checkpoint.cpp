@@ -37,19 +37,21 @@ struct Checkpoint::State {
     const auto document = parse_object(read_text(index), "'" + index.string() + "'");
     const auto map = document.find("weight_map");
     if (map == document.end() || !map->is_object())
-      throw Error(ErrorKind::kBadModel, "cannot use '" + index.string() + "': '/weight_map' is missing, needed an object");
+      throw Error(ErrorKind::kBadModel,
+                  "cannot use '" + index.string() + "': '/weight_map' is missing, needed an object");
     std::unordered_map<std::string, std::size_t> opened;
     for (const auto& [name, value] : map->items()) {
       const std::string shard = value.is_string() ? value.get<std::string>() : "";
       // A shard lies beside its index: a path could lead anywhere.
-      if (shard.empty() || shard == "." || shard == ".." || shard.find_first_of(std::string("/\0", 2)) != std::string::npos)
-        throw Error(ErrorKind::kBadModel, "cannot use '" + index.string() + "': tensor '" + name + "' is in " + value.dump() +
-                                              ", which is no file name");
+      if (shard.empty() || shard == "." || shard == ".." ||
+          shard.find_first_of(std::string("/\0", 2)) != std::string::npos)
+        throw Error(ErrorKind::kBadModel, "cannot use '" + index.string() + "': tensor '" + name + "' is in " +
+                                              value.dump() + ", which is no file name");
       auto known = opened.find(shard);
       if (known == opened.end()) known = opened.emplace(shard, add_file(folder / shard)).first;
       if (!files[known->second].has(name))
-        throw Error(ErrorKind::kBadModel, "missing tensor '" + name + "' in '" + (folder / shard).string() + "', where '" +
-                                              index.filename().string() + "' has it");
+        throw Error(ErrorKind::kBadModel, "missing tensor '" + name + "' in '" + (folder / shard).string() +
+                                              "', where '" + index.filename().string() + "' has it");
       where.emplace(name, known->second);
     }
   }
@@ -74,12 +76,15 @@ Checkpoint Checkpoint::open(const std::filesystem::path& folder) {
     }
     return Checkpoint(std::move(state));
   }
-  throw Error(ErrorKind::kNotFound, "cannot find weights in '" + folder.string() +
-                                        "': needed diffusion_pytorch_model.safetensors or model.safetensors, whole or with "
-                                        "its .index.json");
+  throw Error(ErrorKind::kNotFound,
+              "cannot find weights in '" + folder.string() +
+                  "': needed diffusion_pytorch_model.safetensors or model.safetensors, whole or with "
+                  "its .index.json");
 }
 
-bool Checkpoint::has(const std::string& name) const { return state_->where.contains(name); }
+bool Checkpoint::has(const std::string& name) const {
+  return state_->where.contains(name);
+}
 
 at::Tensor Checkpoint::take(const std::string& name, at::IntArrayRef shape, at::Device device, at::ScalarType dtype) {
   const auto where = state_->where.find(name);

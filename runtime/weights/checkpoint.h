@@ -11,9 +11,9 @@
 
 namespace holdall::runtime::weights {
 
-// Opens `<stem>.safetensors`, or the shards that `<stem>.safetensors.index.json` lists, by mmap: nothing is read until a
-// tensor is taken. Header lengths, offsets, shapes and dtypes are checked against the file's size before use.
-// Stems: "diffusion_pytorch_model" (diffusers) and "model" (transformers). Throws runtime::Error{kNotFound, kBadModel}.
+// Opens `<stem>.safetensors`, or the shards that `<stem>.safetensors.index.json` lists, by mmap: nothing is read until
+// a tensor is taken. Header lengths, offsets, shapes and dtypes are checked against the file's size before use. Stems:
+// "diffusion_pytorch_model" (diffusers) and "model" (transformers). Throws runtime::Error{kNotFound, kBadModel}.
 class Checkpoint {
  public:
   static Checkpoint open(const std::filesystem::path& folder);

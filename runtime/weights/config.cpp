@@ -9,26 +9,32 @@ namespace {
 
 using nlohmann::json;
 
-template <class T> struct Kind;
-template <> struct Kind<bool> {
+template <class T>
+struct Kind;
+template <>
+struct Kind<bool> {
   static constexpr const char* kName = "true or false";
   static bool is(const json& value) { return value.is_boolean(); }
 };
-template <> struct Kind<std::int64_t> {
+template <>
+struct Kind<std::int64_t> {
   static constexpr const char* kName = "a whole number";
   static bool is(const json& value) {
     return value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX);
   }
 };
-template <> struct Kind<double> {
+template <>
+struct Kind<double> {
   static constexpr const char* kName = "a number";
   static bool is(const json& value) { return value.is_number(); }
 };
-template <> struct Kind<std::string> {
+template <>
+struct Kind<std::string> {
   static constexpr const char* kName = "a string";
   static bool is(const json& value) { return value.is_string(); }
 };
-template <class T> struct Kind<std::vector<T>> {
+template <class T>
+struct Kind<std::vector<T>> {
   static inline const std::string kText = std::string("a list, each element ") + Kind<T>::kName;
   static inline const char* const kName = kText.c_str();
   static bool is(const json& value) {
@@ -68,20 +74,22 @@ Config Config::read(const std::filesystem::path& file) {
   return Config(file, std::move(document));
 }
 
-template <class T> std::optional<T> Config::find(const std::string& pointer) const {
+template <class T>
+std::optional<T> Config::find(const std::string& pointer) const {
   const json* value = document_->at(pointer);
   if (value == nullptr) return std::nullopt;
   if (!Kind<T>::is(*value)) refuse(pointer, "is " + shortened(*value) + ", needed " + Kind<T>::kName);
   return value->get<T>();
 }
 
-template <class T> T Config::get(const std::string& pointer) const {
+template <class T>
+T Config::get(const std::string& pointer) const {
   auto value = find<T>(pointer);
   if (!value) refuse(pointer, std::string("is missing, needed ") + Kind<T>::kName);
   return *std::move(value);
 }
 
-#define HOLDALL_CONFIG_TYPE(...)                                                         \
+#define HOLDALL_CONFIG_TYPE(...)                                                           \
   template std::optional<__VA_ARGS__> Config::find<__VA_ARGS__>(const std::string&) const; \
   template __VA_ARGS__ Config::get<__VA_ARGS__>(const std::string&) const
 HOLDALL_CONFIG_TYPE(bool);
@@ -103,6 +111,10 @@ std::int64_t Config::dimension(const std::string& pointer) const {
 
 std::int64_t Config::dimension(const std::string& pointer, std::int64_t fallback) const {
   return document_->at(pointer) == nullptr ? fallback : dimension(pointer);
+}
+
+bool Config::has(const std::string& pointer) const {
+  return document_->at(pointer) != nullptr;
 }
 
 std::size_t Config::count(const std::string& pointer) const {

@@ -19,18 +19,24 @@ class Config {
   Config(Config&&) noexcept;
   ~Config();
 
-  // T: bool, std::int64_t, double, std::string, or a vector of one of them. `pointer` as in RFC 6901, e.g. "/golden/seed".
-  // A field of another type throws Error{kBadModel}. find() gives nullopt for an absent field and for null.
-  template <class T> std::optional<T> find(const std::string& pointer) const;
+  // T: bool, std::int64_t, double, std::string, or a vector of one of them. `pointer` as in RFC 6901, e.g.
+  // "/golden/seed". A field of another type throws Error{kBadModel}. find() gives nullopt for an absent field and for
+  // null.
+  template <class T>
+  std::optional<T> find(const std::string& pointer) const;
   // Throws Error{kBadModel} also if the field is absent.
-  template <class T> T get(const std::string& pointer) const;
-  template <class T> T get(const std::string& pointer, T fallback) const {
+  template <class T>
+  T get(const std::string& pointer) const;
+  template <class T>
+  T get(const std::string& pointer, T fallback) const {
     auto value = find<T>(pointer);
     return value ? *std::move(value) : std::move(fallback);
   }
   // A whole number from 1 to 2^24: a size of something that will be allocated.
   std::int64_t dimension(const std::string& pointer) const;
   std::int64_t dimension(const std::string& pointer, std::int64_t fallback) const;
+  // Whether the field is there and is not null.
+  bool has(const std::string& pointer) const;
   // How many elements the array at `pointer` has; 0 if it is absent.
   std::size_t count(const std::string& pointer) const;
 

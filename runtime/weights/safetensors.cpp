@@ -28,10 +28,18 @@ struct Dtype {
   at::ScalarType type;
 };
 constexpr std::array kDtypes{
-    Dtype{"BF16", at::kBFloat16}, Dtype{"F16", at::kHalf},  Dtype{"F32", at::kFloat},
-    Dtype{"F64", at::kDouble},    Dtype{"I64", at::kLong},  Dtype{"I32", at::kInt},
-    Dtype{"I16", at::kShort},     Dtype{"I8", at::kChar},   Dtype{"U8", at::kByte},
-    Dtype{"BOOL", at::kBool},     Dtype{"F8_E4M3", at::kFloat8_e4m3fn}, Dtype{"F8_E5M2", at::kFloat8_e5m2},
+    Dtype{"BF16", at::kBFloat16},
+    Dtype{"F16", at::kHalf},
+    Dtype{"F32", at::kFloat},
+    Dtype{"F64", at::kDouble},
+    Dtype{"I64", at::kLong},
+    Dtype{"I32", at::kInt},
+    Dtype{"I16", at::kShort},
+    Dtype{"I8", at::kChar},
+    Dtype{"U8", at::kByte},
+    Dtype{"BOOL", at::kBool},
+    Dtype{"F8_E4M3", at::kFloat8_e4m3fn},
+    Dtype{"F8_E5M2", at::kFloat8_e5m2},
 };
 
 struct Entry {
@@ -148,8 +156,8 @@ Safetensors Safetensors::open(const std::filesystem::path& file) {
   std::uint64_t header_size = 0;
   for (int i = 7; i >= 0; --i) header_size = header_size << 8 | static_cast<unsigned char>(map.bytes()[i]);
   if (header_size > kLargestHeader || header_size > map.size() - 8)
-    broken(file, "its header claims " + std::to_string(header_size) + " bytes, the file has " + std::to_string(map.size()) +
-                     ": it is truncated or no safetensors file");
+    broken(file, "its header claims " + std::to_string(header_size) + " bytes, the file has " +
+                     std::to_string(map.size()) + ": it is truncated or no safetensors file");
   const json header = parse_object({map.bytes() + 8, header_size}, "the header of '" + file.string() + "'");
   const std::uint64_t data_size = map.size() - 8 - header_size;
   state->data = map.bytes() + 8 + header_size;
@@ -167,7 +175,8 @@ Safetensors Safetensors::open(const std::filesystem::path& file) {
   std::sort(ranges.begin(), ranges.end());
   std::uint64_t covered = 0;
   for (const auto& [begin, end] : ranges) {
-    if (begin != covered) broken(file, "its tensors overlap or leave a hole at byte " + std::to_string(covered) + " of the data");
+    if (begin != covered)
+      broken(file, "its tensors overlap or leave a hole at byte " + std::to_string(covered) + " of the data");
     covered = end;
   }
   if (covered != data_size)
@@ -175,7 +184,9 @@ Safetensors Safetensors::open(const std::filesystem::path& file) {
   return Safetensors(std::move(state));
 }
 
-const std::filesystem::path& Safetensors::file() const noexcept { return state_->file; }
+const std::filesystem::path& Safetensors::file() const noexcept {
+  return state_->file;
+}
 
 std::vector<std::string> Safetensors::names() const {
   std::vector<std::string> names;
@@ -184,7 +195,9 @@ std::vector<std::string> Safetensors::names() const {
   return names;
 }
 
-bool Safetensors::has(const std::string& name) const { return state_->entries.contains(name); }
+bool Safetensors::has(const std::string& name) const {
+  return state_->entries.contains(name);
+}
 
 at::Tensor Safetensors::view(const std::string& name) const {
   const Entry& entry = state_->entries.at(name);
@@ -211,9 +224,12 @@ void write_safetensors(const std::filesystem::path& file, const std::map<std::st
   json header = json::object();
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto dtype = std::find_if(kDtypes.begin(), kDtypes.end(), [type = tensor.scalar_type()](const Dtype& d) { return type == d.type; });
-    if (dtype == kDtypes.end()) throw Error(ErrorKind::kInternal, "tensor '" + name + "' has a dtype that safetensors lacks");
-    header[name] = {{"dtype", dtype->name}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + tensor.nbytes()}}};
+    const auto dtype = std::find_if(kDtypes.begin(), kDtypes.end(),
+                                    [type = tensor.scalar_type()](const Dtype& d) { return type == d.type; });
+    if (dtype == kDtypes.end())
+      throw Error(ErrorKind::kInternal, "tensor '" + name + "' has a dtype that safetensors lacks");
+    header[name] = {
+        {"dtype", dtype->name}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + tensor.nbytes()}}};
     offset += tensor.nbytes();
   }
   std::string text = header.dump();
