@@ -15,15 +15,15 @@
 namespace holdall::runtime::pipelines {
 
 struct Request {
-  std::vector<image::Picture> images;           // references, in order
+  std::vector<image::Picture> images;  // references, in order
   std::string prompt;
   std::optional<std::string> negative_prompt;
   std::uint64_t seed = 0;
-  std::optional<int> steps;                     // default: the model manifest's, else 40
-  std::optional<double> true_cfg_scale;         // default: the model manifest's, else 4.0
-  std::optional<image::Size> size;              // output, pixels; default: from the last image
+  std::optional<int> steps;                        // default: the model manifest's, else 40
+  std::optional<double> true_cfg_scale;            // default: the model manifest's, else 4.0
+  std::optional<image::Size> size;                 // output, pixels; default: from the last image
   std::optional<double> vae_area, condition_area;  // pixels; default: the model manifest's, else 1024² and 384²
-  std::filesystem::path dump;                   // safetensors of the intermediate tensors (10-command-line's names); empty: none
+  std::filesystem::path dump;  // safetensors of the intermediate tensors (10-command-line's names); empty: none
   // After each step, from the thread that runs. Return false to cancel: run() throws Error{kCancelled}.
   std::function<bool(int step, int total)> progress;
 };
@@ -40,8 +40,8 @@ struct Result {
 };
 
 struct LoadOptions {
-  std::string device = "cpu";   // "cpu", "cuda", "cuda:N"
-  std::string dtype;            // "float32", "bfloat16", "float16"; empty: bfloat16 on CUDA, float32 on CPU
+  std::string device = "cpu";  // "cpu", "cuda", "cuda:N"
+  std::string dtype;           // "float32", "bfloat16", "float16"; empty: bfloat16 on CUDA, float32 on CPU
 };
 
 class Pipeline {

@@ -1,0 +1,38 @@
+// holdall.json: what a checkpoint does not say about itself. Optional; every field has a default.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/image/resize.h"
+
+namespace holdall::runtime::pipelines {
+
+struct GoldenEdit {             // an edit whose outcome is known: a model that answers otherwise must not serve
+  std::filesystem::path image;  // absolute or beside holdall.json; so is `output`
+  std::string prompt;
+  std::optional<std::string> negative_prompt;
+  std::uint64_t seed = 0;
+  std::optional<int> steps;
+  std::filesystem::path output;
+  double tolerance = 0;  // mean absolute difference of the 8-bit values that still counts as equal
+};
+
+struct ModelManifest {
+  double vae_area = 1024.0 * 1024.0;      // pixels of a reference for the autoencoder, and of the default output
+  double condition_area = 384.0 * 384.0;  // pixels of a reference for the vision encoder
+  int default_steps = 40;
+  double default_true_cfg_scale = 4.0;
+  std::uint64_t max_pixels = 64u << 20;  // of an input picture, before anything of its size is allocated
+  std::vector<std::string> languages;    // of prompts, BCP 47
+  std::vector<image::Size> warm_up;      // output sizes to run once before the service is ready
+  std::optional<GoldenEdit> golden;
+};
+
+// Reads MODEL/holdall.json; the defaults if there is none. Throws runtime::Error{kBadModel} naming file and field.
+ModelManifest read_model_manifest(const std::filesystem::path& model);
+
+}  // namespace holdall::runtime::pipelines
