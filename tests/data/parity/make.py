@@ -19,6 +19,7 @@ import warnings
 
 import numpy as np
 import torch
+from diffusers import QwenImageEditPlusPipeline
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as edit_plus
 from diffusers.utils import logging
@@ -120,10 +121,11 @@ def main(out):
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
     recipe = checkpoint.Recipe()
-    pipe = checkpoint.save(recipe, out / "model")
-    pipe.set_progress_bar_config(disable=True)
+    checkpoint.save(recipe, out / "model")
     for dtype, suffix in ((torch.float32, ""), (torch.bfloat16, "_bf16")):
-        pipe.to(dtype)
+        # Loaded, not cast: loading keeps the rotary frequencies in float32, as users of the reference have them.
+        pipe = QwenImageEditPlusPipeline.from_pretrained(out / "model", torch_dtype=dtype)
+        pipe.set_progress_bar_config(disable=True)
         for name, case in CASES.items():
             if suffix and name not in BFLOAT16:
                 continue
