@@ -1,0 +1,66 @@
+#include "runtime/pipelines/model_manifest.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/runtime/checks.h"
+#include "tests/support/temporary_folder.h"
+
+namespace holdall::runtime::pipelines {
+namespace {
+
+class ModelManifestTest : public ::testing::Test {
+ protected:
+  ModelManifest read(std::string_view text) {
+    folder_.write("holdall.json", text);
+    return read_model_manifest(folder_.path());
+  }
+  tests::TemporaryFolder folder_;
+};
+
+TEST_F(ModelManifestTest, HasTheReleasedDefaultsWithoutAFile) {
+  const auto manifest = read_model_manifest(folder_.path());
+  EXPECT_EQ(manifest.vae_area, 1024 * 1024);
+  EXPECT_EQ(manifest.condition_area, 384 * 384);
+  EXPECT_EQ(manifest.default_steps, 40);
+  EXPECT_EQ(manifest.default_true_cfg_scale, 4.0);
+  EXPECT_FALSE(manifest.golden.has_value());
+}
+
+TEST_F(ModelManifestTest, ReadsEveryField) {
+  const auto manifest =
+      read(R"({"vae_area": 4096, "condition_area": 1024, "default_steps": 4, "default_true_cfg_scale": 1,
+    "max_pixels": 100000, "languages": ["en", "zh"], "warm_up": [[64, 64], [96, 32]],
+    "golden": {"prompt": "p", "negative_prompt": " ", "image": "in.png", "seed": 7, "steps": 2, "output": "out.png", "tolerance": 1.5}})");
+  EXPECT_EQ(manifest.vae_area, 4096);
+  EXPECT_EQ(manifest.condition_area, 1024);
+  EXPECT_EQ(manifest.default_steps, 4);
+  EXPECT_EQ(manifest.default_true_cfg_scale, 1);
+  EXPECT_EQ(manifest.max_pixels, 100000u);
+  EXPECT_EQ(manifest.languages, (std::vector<std::string>{"en", "zh"}));
+  ASSERT_EQ(manifest.warm_up.size(), 2u);
+  EXPECT_EQ(manifest.warm_up[1].width, 96);
+  ASSERT_TRUE(manifest.golden.has_value());
+  EXPECT_EQ(manifest.golden->image, folder_.path() / "in.png");
+  EXPECT_EQ(manifest.golden->output, folder_.path() / "out.png");
+  EXPECT_EQ(manifest.golden->negative_prompt, " ");
+  EXPECT_EQ(manifest.golden->seed, 7u);
+  EXPECT_EQ(manifest.golden->steps, 2);
+  EXPECT_EQ(manifest.golden->tolerance, 1.5);
+}
+
+TEST_F(ModelManifestTest, NamesTheFieldThatIsWrong) {
+  EXPECT_REFUSAL(read(R"({"vae_area": 0})"), kBadModel, "holdall.json", "'/vae_area'");
+  EXPECT_REFUSAL(read(R"({"default_steps": 0})"), kBadModel, "'/default_steps' is 0");
+  EXPECT_REFUSAL(read(R"({"default_steps": "4"})"), kBadModel, "'/default_steps' is \"4\"");
+  EXPECT_REFUSAL(read(R"({"default_true_cfg_scale": -1})"), kBadModel, "'/default_true_cfg_scale'");
+  EXPECT_REFUSAL(read(R"({"warm_up": [[64]]})"), kBadModel, "'/warm_up/0'");
+  EXPECT_REFUSAL(read(R"({"warm_up": [[64, 64], [64, 99999999]]})"), kBadModel, "'/warm_up/1'", "99999999");
+  EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p"}})"), kBadModel, "'/golden/image' is missing");
+  EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p", "image": "a", "output": "b", "seed": -1, "tolerance": 0}})"),
+                 kBadModel, "'/golden/seed'");
+  EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p", "image": "a", "output": "b", "seed": 1, "tolerance": 300}})"),
+                 kBadModel, "'/golden/tolerance'");
+}
+
+}  // namespace
+}  // namespace holdall::runtime::pipelines

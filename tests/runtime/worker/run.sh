@@ -1,0 +1,72 @@
+# holdall-edit-worker run and tokenize, from the outside: results, exit codes, and nothing left behind.
+worker="$HOLDALL_BIN/holdall-edit-worker"
+model="$HOLDALL_SOURCE/examples/demo-model"
+photo="$HOLDALL_SOURCE/examples/photo/grace_hopper.jpg"
+mkdir out
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+# expect CODE TEXT COMMAND…: the command exits with CODE, says TEXT on stderr and leaves out/ empty.
+expect() {
+  local code=$1 text=$2 status=0
+  shift 2
+  "$@" >stdout 2>stderr || status=$?
+  [ $status -eq "$code" ] || fail "exit $status, needed $code: $* ($(cat stderr))"
+  grep -qF -- "$text" stderr || fail "stderr lacks '$text': $(cat stderr)"
+  [ ! -s stdout ] || fail "stdout is not empty: $(cat stdout)"
+  [ -z "$(ls -A out)" ] || fail "left behind: $(ls -A out)"
+}
+run() { "$worker" run --model "$model" --image "$photo" --prompt "make it blue" --device cpu "$@"; }
+
+expect 2 "--prompt" "$worker" run --model "$model" --image "$photo" -o out/a.png
+expect 2 "" "$worker"
+expect 2 "--mask" run --mask m.png -o out/a.png
+expect 2 "a.bmp" run -o out/a.bmp
+expect 2 "12by12" run --size 12by12 -o out/a.png
+expect 2 "0 steps" run --steps 0 -o out/a.png
+expect 2 "unknown device" "$worker" run --model "$model" --image "$photo" --prompt x --device abacus -o out/a.png
+expect 2 "stderr" run --image stderr -o out/a.png
+expect 2 "at least one" "$worker" run --model "$model" --prompt x --device cpu -o out/a.png
+expect 7 "absent.jpg" run --image absent.jpg -o out/a.png
+expect 7 "absent" "$worker" run --model absent --image "$photo" --prompt x --device cpu -o out/a.png
+expect 7 "no/folder" run -o no/folder/a.png
+expect 7 "no/folder" run --dump no/folder/a.safetensors -o out/a.png
+mkdir broken && echo '{"_class_name": "FluxPipeline"}' >broken/model_index.json
+expect 3 "FluxPipeline" "$worker" run --model broken --image "$photo" --prompt x --device cpu -o out/a.png
+
+# An interruption in the middle of the steps.
+"$worker" run --model "$model" --image "$photo" --prompt x --device cpu --steps 1000 -o out/a.png \
+  --dump out/a.safetensors >/dev/null 2>stderr &
+pid=$!
+until grep -q "step 2 of" stderr; do kill -0 $pid || fail "ended early: $(cat stderr)"; done
+kill -INT $pid
+status=0; wait $pid || status=$?
+[ $status -eq 130 ] || fail "an interrupted edit exits with $status, needed 130"
+[ -z "$(ls -A out)" ] || fail "an interrupted edit left $(ls -A out)"
+
+# What works: the path on stdout, progress on stderr unless quiet, the same bytes for the same seed, options from the environment.
+[ "$(run -o out/a.png 2>stderr)" = out/a.png ] || fail "stdout is not the path"
+grep -q "step 4 of 4" stderr || fail "no progress: $(cat stderr)"
+head -c 8 out/a.png | cmp -s - <(printf '\x89PNG\r\n\x1a\n') || fail "no PNG"
+HOLDALL_SEED=0 HOLDALL_QUIET=true run -o out/b.png 2>stderr >/dev/null
+[ ! -s stderr ] || fail "quiet is not quiet: $(cat stderr)"
+cmp out/a.png out/b.png || fail "the same seed gave two pictures"
+HOLDALL_SEED=1 run -q -o out/b.png >/dev/null
+cmp -s out/a.png out/b.png && fail "another seed gave the same picture"
+run -q --size 64x48 --steps 2 --seed 5 --json -o out/c.jpg --dump out/c.safetensors >stdout
+grep -q '"height":48' stdout && grep -q '"seed":5' stdout && grep -q '"width":64' stdout || fail "json: $(cat stdout)"
+head -c 3 out/c.jpg | cmp -s - <(printf '\xff\xd8\xff') || fail "no JPEG"
+for name in prompt_embeds image_latents noise timesteps sigmas latents.0 latents.1 '"latents"' image; do
+  head -c 4000 out/c.safetensors | grep -qaF -- "$name" || fail "the dump lacks $name"
+done
+[ "$(ls out | tr '\n' ' ')" = "a.png b.png c.jpg c.safetensors " ] || fail "files: $(ls out)"
+
+# tokenize: JSON strings in, JSON arrays out, a line each.
+printf '%s\n' '"make it blue"' '""' '"\u628a\n"' | "$worker" tokenize --model "$model" >ids
+[ "$(wc -l <ids)" -eq 3 ] || fail "tokenize: $(cat ids)"
+[ "$(sed -n 2p ids)" = "[]" ] || fail "an empty prompt has tokens: $(cat ids)"
+sed -n 1p ids | grep -qE '^\[[0-9]+(,[0-9]+)*\]$' || fail "tokenize: $(cat ids)"
+status=0; echo 'no json' | "$worker" tokenize --model "$model" 2>stderr || status=$?
+[ $status -eq 2 ] && grep -q "line 1" stderr || fail "tokenize took what is no JSON: $status $(cat stderr)"
+
+"$worker" --version | grep -qE '^[0-9]+\.[0-9]+' || fail "no version"
+"$worker" run --help | grep -q HOLDALL_TRUE_CFG_SCALE || fail "help names no environment variables"
