@@ -7,8 +7,8 @@ FOLDER/model is the checkpoint. Each FOLDER/<case> has request.json, the input p
 expected.png and, for the cases in BFLOAT16, expected_bf16.safetensors (the same edit by the reference in bfloat16).
 
 The reference is diffusers and transformers as pinned in requirements.txt, with one correction: diffusers 0.42.1 does not
-pass `mm_token_type_ids`, and transformers 5 then silently gives image tokens one-dimensional text positions (diffusers
-issue 14194). The models were trained with three-dimensional positions, which diffusers 0.37.1 with transformers 4.57.6
+pass `mm_token_type_ids`, and transformers 5 then silently gives image tokens one-dimensional text positions. The models
+were trained with three-dimensional positions, which diffusers 0.37.1 with transformers 4.57.6
 computes; so `mm_token_type_ids` is passed here.
 """
 
