@@ -1,11 +1,26 @@
 #include "bundle/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <xxhash.h>
 
 #include "bundle/error.h"
 
 namespace holdall::bundle {
+
+namespace {
+
+// The built-in sha256. The host's openssl.cnf is not read: it may activate providers from shared objects, and a static
+// program must not load those. Fetched once, as each EVP_sha256() would look it up again.
+const EVP_MD* algorithm() {
+  static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> md = [] {
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+    return std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)>(EVP_MD_fetch(nullptr, "SHA2-256", nullptr), &EVP_MD_free);
+  }();
+  return md.get();
+}
+
+}  // namespace
 
 struct Sha256::Context {
   struct Free {
@@ -15,7 +30,8 @@ struct Sha256::Context {
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  if (!context_->evp || EVP_DigestInit_ex(context_->evp.get(), EVP_sha256(), nullptr) != 1) {
+  if (!context_->evp || algorithm() == nullptr ||
+      EVP_DigestInit_ex(context_->evp.get(), algorithm(), nullptr) != 1) {
     throw Error(ErrorKind::kInternal, "cannot start a sha256: openssl failed");
   }
 }
