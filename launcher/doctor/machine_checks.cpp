@@ -209,7 +209,7 @@ Check check_memory(const Examination& exam) {
   }
   const std::uint64_t available = std::min(memory_field(text, "MemAvailable").value_or(*total), *total);
   check.found = format_bytes(*total) + ", " + format_bytes(available) + " available";
-  if (need > 0) check.why = "measured when the bundle was made";
+  if (need > 0) check.why = "its manifest asks for it";
   if (*total < need) {
     check.status = Status::kFail;
     check.code = "E_MEMORY";
