@@ -36,10 +36,19 @@ class Utf8Locale {
   locale_t locale_, previous_ = nullptr;
 };
 
+// What takes the header. The payload, which libarchive makes up when it is freed without having seen one, is refused:
+// so freeing it is quick, and orderly (after archive_write_fail it would not free all it has).
+struct HeaderSink {
+  std::string bytes;
+  bool complete = false;
+};
+
 // A C callback: no exception may leave it.
-la_ssize_t append(archive* handle, void* out, const void* data, size_t size) noexcept {
+la_ssize_t append(archive* handle, void* sink, const void* data, size_t size) noexcept {
+  auto& header = *static_cast<HeaderSink*>(sink);
+  if (header.complete) return -1;
   try {
-    static_cast<std::string*>(out)->append(static_cast<const char*>(data), size);
+    header.bytes.append(static_cast<const char*>(data), size);
   } catch (...) {
     archive_set_error(handle, ENOMEM, "out of memory");
     return -1;
@@ -55,14 +64,14 @@ std::string make_tar_header(const Entry& entry, std::int64_t mtime) {
   };
   if (mtime < 0 || mtime >= std::int64_t{1} << 33) throw fail("mtime " + std::to_string(mtime) + " is out of range");
   const Utf8Locale locale;
-  std::string out;
+  HeaderSink sink;  // outlives the archive, which writes while it is freed
   const std::unique_ptr<archive, FreeArchive> tar(archive_write_new());
   const std::unique_ptr<archive_entry, FreeEntry> member(archive_entry_new());
   if (!tar || !member) throw fail("out of memory");
   // "Restricted": a PAX header only where ustar cannot say it.
   if (archive_write_set_format_pax_restricted(tar.get()) != ARCHIVE_OK ||
       archive_write_set_bytes_per_block(tar.get(), 0) != ARCHIVE_OK ||
-      archive_write_open(tar.get(), &out, nullptr, append, nullptr) != ARCHIVE_OK) {
+      archive_write_open(tar.get(), &sink, nullptr, append, nullptr) != ARCHIVE_OK) {
     throw fail(archive_error_string(tar.get()));
   }
   archive_entry_set_pathname(member.get(), entry.path.c_str());
@@ -85,9 +94,8 @@ std::string make_tar_header(const Entry& entry, std::int64_t mtime) {
   }
   archive_entry_set_size(member.get(), entry.type == EntryType::kRegular ? static_cast<la_int64_t>(entry.size) : 0);
   if (archive_write_header(tar.get(), member.get()) != ARCHIVE_OK) throw fail(archive_error_string(tar.get()));
-  std::string header = out;
-  archive_write_fail(tar.get());  // else freeing it would write the payload that it has not seen
-  return header;
+  sink.complete = true;
+  return sink.bytes;
 }
 
 }  // namespace holdall::bundle
