@@ -56,39 +56,47 @@ LeakScanner::LeakScanner(const LeakPatterns& patterns) : patterns_(patterns) {
   for (const LeakSource& source : patterns.sources()) lookahead_ = std::max(lookahead_, source.text.size() + 2);
 }
 
+// Only what lies near a border between updates is copied: `seam_` holds the end of what came before, and the start of
+// `data` joins it. The rest of `data` is searched where it is.
 void LeakScanner::update(std::string_view data) {
   if (lookahead_ == 0) return;
-  window_.append(data);
-  if (window_.size() < lookahead_) return;
-  scan(window_.size() - lookahead_ + 1);
-  if (next_ > kLookBehind) {
-    const std::size_t spent = next_ - kLookBehind;
-    window_.erase(0, spent);
-    window_offset_ += spent;
-    next_ -= spent;
+  const std::size_t context = kLookBehind + lookahead_;
+  const std::string_view joined = data.substr(0, context);
+  seam_.append(joined);
+  end_ += joined.size();
+  if (seam_.size() >= lookahead_) scan(seam_, end_ - lookahead_ + 1);
+  if (joined.size() < data.size()) {
+    end_ += data.size() - joined.size();
+    scan(data, end_ - lookahead_ + 1);
+    seam_.assign(data.substr(data.size() - context));
+  } else if (seam_.size() > 2 * context) {
+    seam_.erase(0, seam_.size() - context);
   }
 }
 
 void LeakScanner::finish() {
-  scan(window_.size());
-  window_.clear();
-  next_ = 0;
+  scan(seam_, end_);
+  seam_.clear();
 }
 
-// Hits that begin before `limit`: what follows them is in the window, or the file ends.
-void LeakScanner::scan(std::size_t limit) {
+// `text` ends at end_. Hits that begin at next_ or later and before `limit`: what follows them is in `text`, or the file
+// ends; so is what precedes them, as far as it matters.
+void LeakScanner::scan(std::string_view text, std::uint64_t limit) {
+  const std::uint64_t start = end_ - text.size();
   const auto is_leak = [&](NeedleHit hit) {
     const LeakSource& source = patterns_.sources()[hit.needle];
-    return source.kind == LeakKind::kPath ? is_path_at(window_, hit.position, source.text.size())
-                                          : is_word_at(window_, hit.position, source.text.size());
+    const std::size_t behind = std::min(hit.position, kLookBehind);
+    const std::string_view around = text.substr(hit.position - behind);
+    return source.kind == LeakKind::kPath ? is_path_at(around, behind, source.text.size())
+                                          : is_word_at(around, behind, source.text.size());
   };
   while (next_ < limit) {
-    const NeedleHit hit = patterns_.search().next(window_, next_, is_leak);
-    if (hit.position >= limit) break;  // npos too
+    const NeedleHit hit = patterns_.search().next(text, static_cast<std::size_t>(next_ - start), is_leak);
+    if (hit.position == std::string_view::npos || start + hit.position >= limit) break;
     const LeakSource& source = patterns_.sources()[hit.needle];
     ++count_;
-    if (leaks_.size() < kMaxReported) leaks_.push_back({window_offset_ + hit.position, source.text, source.what});
-    next_ = hit.position + 1;
+    if (leaks_.size() < kMaxReported) leaks_.push_back({start + hit.position, source.text, source.what});
+    next_ = start + hit.position + 1;
   }
   next_ = std::max(next_, limit);
 }

@@ -48,13 +48,13 @@ class LeakScanner {
   std::uint64_t count() const { return count_; }             // all
 
  private:
-  void scan(std::size_t limit);
+  void scan(std::string_view text, std::uint64_t limit);
 
   const LeakPatterns& patterns_;
   std::size_t lookahead_ = 0;
-  std::string window_;    // context kept from before, then what is new
-  std::size_t next_ = 0;  // in window_: where a hit may begin
-  std::uint64_t window_offset_ = 0;
+  std::string seam_;        // the end of what came, as far back as a hit's surroundings reach
+  std::uint64_t end_ = 0;   // offset in the file behind what came
+  std::uint64_t next_ = 0;  // where a hit may begin
   std::vector<Leak> leaks_;
   std::uint64_t count_ = 0;
 };

@@ -48,6 +48,21 @@ TEST(LeakAudit, RemembersALongNameBeforeTheBorder) {
   EXPECT_EQ(offsets("=" + text.substr(1), kSource, 512), Offsets{3001});
 }
 
+// Large pieces are searched where they lie, small ones are joined: both must see what surrounds a hit.
+TEST(LeakAudit, FindsTheSameInLargeAndInSmallPieces) {
+  const std::string name(5000, 'n');  // longer than what is looked back at
+  std::string text;
+  for (const std::size_t gap : {0, 1, 63, 64, 65, 4095, 4096, 4108, 8192, 20'000}) {
+    text += std::string(gap, '.') + " /build/app/x" + std::string(gap, 'b') + " /backup/build/app /" + name + "/build/app";
+  }
+  const Offsets whole = offsets(text, kSource);
+  EXPECT_EQ(whole.front(), 1U);
+  EXPECT_GE(whole.size(), 10U);
+  for (const std::size_t piece : {1, 7, 64, 4096, 4109, 4110, 8192, 10'000, 50'000}) {
+    EXPECT_EQ(offsets(text, kSource, piece), whole) << piece;
+  }
+}
+
 TEST(LeakAudit, AgreesWithASlowSearchOnRandomBytes) {
   const std::vector<LeakSource> sources{
       {"/ab/ab", "a", LeakKind::kPath}, {"/ab/abc", "b", LeakKind::kPath}, {"hosthost", "c", LeakKind::kWord}};
