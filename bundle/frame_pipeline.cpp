@@ -53,10 +53,11 @@ bool all_zero(std::span<const std::byte> bytes) {
 }  // namespace
 
 struct FramePipeline::State {
-  State(int zstd_level, unsigned thread_count, ByteSink byte_sink)
+  State(int zstd_level, unsigned thread_count, ArchiveDigest archive_digest, ByteSink byte_sink)
       : sink(std::move(byte_sink)),
         max_items(kItemsPerThread * thread_count),
         max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
+    if (archive_digest == ArchiveDigest::kCompute) archive_hash.emplace();
     try {
       for (unsigned i = 0; i < thread_count; ++i) {
         threads.emplace_back([this, zstd_level] { guarded([&] { compress(zstd_level); }); });
@@ -119,6 +120,7 @@ struct FramePipeline::State {
   void compress(int level);
   void hash_files();
   void write();
+  void emit(std::span<const std::byte> bytes);
   void push(std::unique_ptr<Item> item);
   Slab* take_slab();
 
@@ -142,7 +144,7 @@ struct FramePipeline::State {
   // The writer thread only; after drain() the caller's:
   std::vector<SeekEntry> seek_entries;
   std::uint64_t written = 0;
-  Sha256 archive_hash;
+  std::optional<Sha256> archive_hash;
 };
 
 void FramePipeline::State::compress(int level) {
@@ -176,6 +178,12 @@ void FramePipeline::State::hash_files() {
   }
 }
 
+void FramePipeline::State::emit(std::span<const std::byte> bytes) {
+  sink(bytes);
+  if (archive_hash) archive_hash->update(bytes);
+  written += bytes.size();
+}
+
 void FramePipeline::State::write() {
   for (;;) {
     std::unique_ptr<Item> item;
@@ -187,16 +195,15 @@ void FramePipeline::State::write() {
       item = std::move(line.front());
     }
     const std::span<const std::byte> frame(item->frame.get(), item->frame_size);
-    sink(frame);
-    archive_hash.update(frame);
+    const std::uint64_t offset = written;
+    emit(frame);
     seek_entries.push_back(
         {static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(item->content.size()), item->checksum});
     if (item->entry != nullptr) {
       item->entry->chunks.push_back(
-          {written, frame.size(), item->file_offset, item->content.size(), item->digest, item->zeros});
+          {offset, frame.size(), item->file_offset, item->content.size(), item->digest, item->zeros});
       if (item->whole) item->entry->digest = item->digest;
     }
-    written += frame.size();
     const std::lock_guard lock(mutex);
     line.pop_front();
     if (item->slab != nullptr) --item->slab->users;
@@ -228,8 +235,8 @@ Slab* FramePipeline::State::take_slab() {
   return taken;
 }
 
-FramePipeline::FramePipeline(int level, unsigned threads, ByteSink sink)
-    : state_(std::make_unique<State>(level, threads, std::move(sink))) {}
+FramePipeline::FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink)
+    : state_(std::make_unique<State>(level, threads, archive_digest, std::move(sink))) {}
 FramePipeline::~FramePipeline() = default;
 
 std::span<std::byte> FramePipeline::room(std::size_t wanted) {
@@ -294,9 +301,7 @@ void FramePipeline::drain() {
 }
 
 void FramePipeline::write_directly(std::span<const std::byte> bytes) {
-  state_->sink(bytes);
-  state_->archive_hash.update(bytes);
-  state_->written += bytes.size();
+  state_->emit(bytes);
 }
 
 std::vector<SeekEntry> FramePipeline::take_seek_entries() {
@@ -305,8 +310,9 @@ std::vector<SeekEntry> FramePipeline::take_seek_entries() {
 std::uint64_t FramePipeline::bytes_written() const {
   return state_->written;
 }
-Digest FramePipeline::finish_digest() {
-  return state_->archive_hash.finish();
+std::optional<Digest> FramePipeline::finish_digest() {
+  if (!state_->archive_hash) return std::nullopt;
+  return state_->archive_hash->finish();
 }
 
 }  // namespace holdall::bundle

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,7 +24,7 @@ namespace holdall::bundle {
 // Every member throws what a thread of the pipeline failed with.
 class FramePipeline {
  public:
-  FramePipeline(int level, unsigned threads, ByteSink sink);
+  FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink);
   ~FramePipeline();
 
   // Where the caller reads payload into. Bytes that are read and not yet cut are contiguous.
@@ -42,7 +43,7 @@ class FramePipeline {
   void write_directly(std::span<const std::byte> bytes);
   std::vector<SeekEntry> take_seek_entries();
   std::uint64_t bytes_written() const;
-  Digest finish_digest();
+  std::optional<Digest> finish_digest();  // of the archive, if it was asked for
 
  private:
   struct State;

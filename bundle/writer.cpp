@@ -35,7 +35,8 @@ unsigned thread_count(unsigned wanted) {
 struct Writer::State {
   State(const WriterOptions& writer_options, ByteSink sink)
       : options(writer_options),
-        pipeline(writer_options.level, thread_count(writer_options.threads), std::move(sink)) {}
+        pipeline(writer_options.level, thread_count(writer_options.threads), writer_options.archive_digest,
+                 std::move(sink)) {}
 
   void add(Entry&& given, const ByteSource& source);
   void add_payload(Entry& entry, const ByteSource& source);

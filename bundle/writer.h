@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,16 +22,19 @@ using ByteSource = std::function<std::size_t(std::span<std::byte> out)>;
 // Where the archive goes, in order. Throws on failure.
 using ByteSink = std::function<void(std::span<const std::byte> data)>;
 
+enum class ArchiveDigest { kSkip, kCompute };
+
 struct WriterOptions {
   int level = 3;                // zstd
   unsigned threads = 0;         // 0: all processors. Memory is bounded by 64 MiB per thread
   std::int64_t mtime = 0;       // of every member, 0 to 2^33-1; SOURCE_DATE_EPOCH
+  ArchiveDigest archive_digest = ArchiveDigest::kSkip;  // of all bytes written: another pass over them
   std::string root{};           // folder in the archive that holdall/bundle.json lies in; empty: at the top
 };
 
 struct WriteSummary {
   std::uint64_t archive_bytes = 0;
-  Digest archive_digest{};
+  std::optional<Digest> archive_digest{};  // if asked for
   std::uint64_t toc_offset = 0, toc_size = 0, toc_uncompressed_size = 0;
   Digest toc_digest{};  // of the compressed TOC: the release id's source
   std::uint64_t files = 0, bytes = 0, frames = 0;

@@ -40,7 +40,7 @@ std::string json_report(const PackRequest& request, const PackPlan& plan, const 
       {"path", request.output},
       {"format", "tar.zst"},
       {"size", summary.archive_bytes},
-      {"sha256", bundle::to_hex(summary.archive_digest)},
+      {"sha256", bundle::to_hex(summary.archive_digest.value())},
       {"files", summary.files},
       {"bytes", summary.bytes},
       {"release_id", plan.info.name + "-" + plan.info.version + "-" + bundle::to_hex(summary.toc_digest).substr(0, 12)},
@@ -88,7 +88,13 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   PackResult result;
   Progress progress(request.verbosity, plan.info.bytes);
   PackOptions options;
-  options.writer = {.level = request.level, .threads = request.threads, .mtime = request.mtime, .root = {}};
+  options.writer = {
+      .level = request.level,
+      .threads = request.threads,
+      .mtime = request.mtime,
+      .archive_digest =
+          request.format == Output::kJson ? bundle::ArchiveDigest::kCompute : bundle::ArchiveDigest::kSkip,
+      .root = {}};
   options.allowed_leaks = request.allowed_leaks;
   options.on_read = [&](std::uint64_t bytes) {
     interrupt.check();

@@ -52,6 +52,12 @@ TEST(Writer, DigestOfASmallBundleIsPinned) {
     tar.update(content);
   }
   EXPECT_EQ(to_hex(tar.finish()), "f1c0e2147b4100c6d9f88721cbd4778cc0932ab44767afb55338929f7e97c913");
+}
+
+TEST(Writer, DigestsTheArchiveIfAsked) {
+  const std::vector<Member> members{{"data", EntryType::kRegular, noise(3'000'000, 1)}};
+  EXPECT_EQ(pack(members).summary.archive_digest, std::nullopt);
+  const Packed packed = pack(members, {.threads = 2, .archive_digest = ArchiveDigest::kCompute});
   EXPECT_EQ(packed.summary.archive_digest, sha256(packed.archive));
 }
 
