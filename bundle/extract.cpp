@@ -2,8 +2,10 @@
 // then links; then modes and durability of the folders, bottom-up. Only paths of the validated TOC are created, and only
 // through SafeFolder.
 //
-// A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk, writes it,
-// and hands the buffer to the file's OrderedHash. Memory is bounded by the number of buffers. There is no dead end: the
+// A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk and writes it.
+// That proves the bytes: the chunks of the TOC are the file, without gap or overlap. That the TOC's digest of the whole
+// file is right too is proven only for those who will rely on it (kInstall: the record, and the model's digest, which is
+// made of them): it costs a second pass of SHA-256. Then the buffer is handed to the file's OrderedHash. Memory is bounded by the number of buffers. There is no dead end: the
 // chunk that a hash waits for was taken before any later one, so it has a buffer and a thread.
 #include "bundle/extract.h"
 
@@ -53,7 +55,7 @@ bool syncfs_reports_errors() {
 enum class Durability { kNone, kEachFile, kWholeFilesystem };
 
 Durability durability(const Toc& toc, const ExtractOptions& options) {
-  if (!options.durable) return Durability::kNone;
+  if (options.purpose == ExtractPurpose::kUnpack) return Durability::kNone;
   const auto files = std::count_if(toc.entries.begin(), toc.entries.end(),
                                    [](const Entry& entry) { return entry.type == EntryType::kRegular; });
   return static_cast<std::size_t>(files) > kFilesSyncedSingly && syncfs_reports_errors() ? Durability::kWholeFilesystem
@@ -111,9 +113,11 @@ class Channel {
 };
 
 struct File {
-  File(const SafeFolder& folder, const Entry& entry) : sink(folder, entry), hash(entry.chunks.size()) {}
+  File(const SafeFolder& folder, const Entry& entry)
+      : sink(folder, entry), hash(entry.chunks.size()), unwritten(entry.chunks.size()) {}
   FileSink sink;
   OrderedHash hash;
+  std::atomic<std::size_t> unwritten;  // chunks
 };
 
 class Extraction {
@@ -138,12 +142,15 @@ class Extraction {
     make_links();
     finish_folders();
     std::vector<InstalledFile> written;
+    if (!recorded()) return written;
     for (std::size_t i = 0; i < toc_.entries.size(); ++i)
       if (toc_.entries[i].type == EntryType::kRegular) written.push_back(std::move(records_[i]));
     return written;
   }
 
  private:
+  bool recorded() const { return options_.purpose == ExtractPurpose::kInstall; }
+
   void announce(std::string_view call, std::string_view path) const {
     if (options_.before_change) options_.before_change(call, path);
   }
@@ -165,7 +172,7 @@ class Extraction {
   void fill_files() {
     for (std::size_t i = 0; i < toc_.entries.size(); ++i)
       if (toc_.entries[i].type == EntryType::kRegular) files_[i] = std::make_unique<File>(folder_, toc_.entries[i]);
-    order_ = chunk_order(toc_, threads_ / 2);
+    order_ = chunk_order(toc_, recorded() ? threads_ / 2 : 1);
     std::vector<Buffer> buffers(threads_ * 2 + 2);
     for (Buffer& buffer : buffers) free_.put(&buffer);
 
@@ -226,14 +233,16 @@ class Extraction {
     file.sink.create(entry.size);
     announce("write", entry.path);
     file.sink.write(chunk.offset, bytes);
+    if (durability_ != Durability::kNone) file.sink.start_writeback(chunk.offset, chunk.size);
     report(chunk.size);
 
-    if (entry.chunks.size() == 1) {
+    if (!recorded() || entry.chunks.size() == 1) {  // a file's only chunk has the file's digest
       free_.put(&buffer);
-      return settle(index, chunk.digest);  // the chunk is the file, and its digest was checked
+      if (--file.unwritten == 0) settle(index);
+    } else if (const auto digest = file.hash.add(number, bytes, [this, &buffer] { free_.put(&buffer); })) {
+      check_digest(entry, *digest);
+      settle(index);
     }
-    if (const auto digest = file.hash.add(number, bytes, [this, &buffer] { free_.put(&buffer); }))
-      settle(index, *digest);
   }
 
   // Empty files, and text files that hold placeholders.
@@ -254,22 +263,21 @@ class Extraction {
     announce("write", entry.path);
     sink.write(0, std::as_bytes(std::span(text)));
     report(entry.size);
-    reveal(index, sha256(std::as_bytes(std::span(text))));
+    reveal(index, recorded() ? sha256(std::as_bytes(std::span(text))) : Digest{});
   }
 
   static void check_digest(const Entry& entry, const Digest& digest) {
     if (digest != entry.digest) throw Error(ErrorKind::kBadBundle, "'" + entry.path + "': the file's digest differs");
   }
 
-  // All bytes of the file are on their way to the disk and hashed.
-  void settle(std::size_t index, Digest digest) {
+  // All bytes of the file are proven and on their way to the disk.
+  void settle(std::size_t index) {
     const Entry& entry = toc_.entries[index];
-    check_digest(entry, digest);
-    if (!entry.relocations.empty()) {
-      announce("relocate", entry.path);
-      digest = files_[index]->sink.relocate_in_place(options_.prefix);
-    }
-    reveal(index, digest);
+    if (entry.relocations.empty()) return reveal(index, entry.digest);
+    FileSink& sink = files_[index]->sink;
+    announce("relocate", entry.path);
+    sink.relocate_in_place(options_.prefix);
+    reveal(index, recorded() ? sink.digest_of_contents() : Digest{});
   }
 
   void reveal(std::size_t index, const Digest& digest) {
@@ -309,7 +317,7 @@ class Extraction {
       if (error != 0) throw system_error(error, "finish folder", name);
     };
     for (auto name = folders_.rbegin(); name != folders_.rend(); ++name) {
-      announce("fsync", *name);
+      announce(durability_ == Durability::kNone ? "chmod" : "fsync", *name);
       finish(folder_.open_folder(*name), *name);
     }
     if (durability_ == Durability::kNone) return;

@@ -1,4 +1,4 @@
-// Unpacks a bundle into a folder: parallel, verified before a file becomes visible, relocated in flight, durable.
+// Unpacks a bundle into a folder: parallel, verified before a file becomes visible, relocated in flight.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,22 @@
 
 namespace holdall::bundle {
 
+enum class ExtractPurpose {
+  kInstall,  // to be relied on later: the digests of files are proven too, and all is synced to the disk
+  kUnpack,   // as tar does: every byte is proven by its chunk's digest; no record, and the kernel writes back when it will
+};
+
 struct ExtractOptions {
+  ExtractPurpose purpose = ExtractPurpose::kInstall;
   std::string prefix;      // absolute path that relocations write: where the tree will live in the end
   unsigned threads = 0;    // 0: all processors
-  bool durable = true;     // fsync files and folders before returning
   // Called before each change to the disk (with one thread in a fixed order): tests kill the process there.
   std::function<void(std::string_view call, std::string_view path)> before_change;
   // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 
-// What was written, per regular file: the install record that later checks compare with.
+// What was written, per regular file, for kInstall: the record that later checks compare with.
 struct InstalledFile {
   std::string path;
   std::uint64_t size = 0;       // on disk, after relocation

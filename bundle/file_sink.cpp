@@ -17,15 +17,28 @@ constexpr std::size_t kBlock = std::size_t{1} << 20;
 // Below this the kernel's own write-back is as good.
 constexpr std::size_t kEarlyWriteback = std::size_t{256} << 10;
 
-void read_all(int fd, std::uint64_t offset, std::span<char> out, const std::string& path) {
-  while (!out.empty()) {
-    const ssize_t got = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) throw system_error(got < 0 ? errno : EIO, "read", path);
-    out = out.subspan(static_cast<std::size_t>(got));
-    offset += static_cast<std::uint64_t>(got);
+// What was written is read back by a descriptor of its own: the sink's only writes.
+class Readable {
+ public:
+  Readable(const SafeFolder& folder, const std::string& path) : path_(path), fd_(folder.open_file(path)) {}
+  Readable(const Readable&) = delete;
+  Readable& operator=(const Readable&) = delete;
+  ~Readable() { ::close(fd_); }
+
+  void read(std::uint64_t offset, std::span<char> out) const {
+    while (!out.empty()) {
+      const ssize_t got = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) throw system_error(got < 0 ? errno : EIO, "read", path_);
+      out = out.subspan(static_cast<std::size_t>(got));
+      offset += static_cast<std::uint64_t>(got);
+    }
   }
-}
+
+ private:
+  const std::string& path_;
+  const int fd_;
+};
 
 void write_all(int fd, std::uint64_t offset, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
@@ -57,43 +70,39 @@ void FileSink::create(std::uint64_t size) {
 
 void FileSink::write(std::uint64_t offset, std::span<const std::byte> bytes) {
   write_all(fd_, offset, bytes, entry_.path);
-  if (bytes.size() >= kEarlyWriteback)
-    ::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes.size()), SYNC_FILE_RANGE_WRITE);
 }
 
-Digest FileSink::relocate_in_place(const std::string& prefix) {
-  const int readable = folder_.open_file(entry_.path);
-  const auto closed = [&](auto&& body) {
-    try {
-      body();
-    } catch (...) {
-      ::close(readable);
-      throw;
-    }
-    ::close(readable);
-  };
+void FileSink::start_writeback(std::uint64_t offset, std::uint64_t size) {
+  if (size >= kEarlyWriteback)
+    ::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
+}
+
+void FileSink::relocate_in_place(const std::string& prefix) {
+  const Readable file(folder_, entry_.path);
+  for (const Relocation& record : entry_.relocations) {
+    const std::uint64_t left = entry_.size - std::min(record.offset, entry_.size);
+    if (left < record.capacity)
+      throw Error(ErrorKind::kBadBundle, "cannot relocate '" + entry_.path + "': a record lies outside the file");
+    // With the string's NUL, which stays where it is.
+    std::string region(static_cast<std::size_t>(std::min(left, record.capacity + std::uint64_t{1})), '\0');
+    file.read(record.offset, region);
+    Relocation local = record;
+    local.offset = 0;
+    const std::string done = relocate(region, {local}, prefix);
+    write_all(fd_, record.offset, std::as_bytes(std::span(done)), entry_.path);
+  }
+}
+
+Digest FileSink::digest_of_contents() const {
+  const Readable file(folder_, entry_.path);
   Sha256 hash;
-  closed([&] {
-    for (const Relocation& record : entry_.relocations) {
-      const std::uint64_t left = entry_.size - std::min(record.offset, entry_.size);
-      if (left < record.capacity)
-        throw Error(ErrorKind::kBadBundle, "cannot relocate '" + entry_.path + "': a record lies outside the file");
-      // With the string's NUL, which stays where it is.
-      std::string region(static_cast<std::size_t>(std::min(left, record.capacity + std::uint64_t{1})), '\0');
-      read_all(readable, record.offset, region, entry_.path);
-      Relocation local = record;
-      local.offset = 0;
-      const std::string done = relocate(region, {local}, prefix);
-      write_all(fd_, record.offset, std::as_bytes(std::span(done)), entry_.path);
-    }
-    std::vector<char> block(kBlock);
-    for (std::uint64_t offset = 0; offset < entry_.size;) {
-      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), entry_.size - offset));
-      read_all(readable, offset, std::span(block).first(size), entry_.path);
-      hash.update(std::as_bytes(std::span(block).first(size)));
-      offset += size;
-    }
-  });
+  std::vector<char> block(kBlock);
+  for (std::uint64_t offset = 0; offset < entry_.size;) {
+    const auto part = std::span(block).first(static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, entry_.size - offset)));
+    file.read(offset, part);
+    hash.update(std::as_bytes(part));
+    offset += part.size();
+  }
   return hash.finish();
 }
 

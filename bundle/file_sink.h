@@ -25,11 +25,13 @@ class FileSink {
   // Creates the file at the first call, with its space reserved. Thread-safe.
   void create(std::uint64_t size);
 
-  // Thread-safe for ranges that do not overlap. Starts the write-back of what it wrote.
+  // Thread-safe for ranges that do not overlap.
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
+  void start_writeback(std::uint64_t offset, std::uint64_t size);  // so that little is left to sync(); may do nothing
 
-  // Applies kBinary records in place; the bytes were proven before. Returns the digest of the file as it is then.
-  Digest relocate_in_place(const std::string& prefix);
+  // Applies kBinary records in place; the bytes were proven before.
+  void relocate_in_place(const std::string& prefix);
+  Digest digest_of_contents() const;  // as they are now, read back
 
   // Mode and time; what the file's record says of it. Digest left empty.
   InstalledFile reveal(std::int64_t mtime_seconds);

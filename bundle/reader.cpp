@@ -17,6 +17,8 @@ namespace holdall::bundle {
 
 namespace {
 
+constexpr std::size_t kFrameChecksum = 4;  // bytes at the end of a zstd frame (RFC 8878, 3.1.1)
+
 [[noreturn]] void bad(const std::string& reason) {
   throw Error(ErrorKind::kBadBundle, reason);
 }
@@ -89,7 +91,7 @@ struct Reader::State {
   void read(std::uint64_t offset, std::span<std::byte> out) const;
   void load();
   void check_chunks() const;
-  void decode(std::uint64_t offset, std::size_t size, std::vector<std::byte>& scratch, std::span<std::byte> out);
+  void decode(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out);
 };
 
 // From `tail` where it lies there.
@@ -156,11 +158,10 @@ void Reader::State::check_chunks() const {
   }
 }
 
-void Reader::State::decode(std::uint64_t offset, std::size_t size, std::vector<std::byte>& scratch,
-                           std::span<std::byte> out) {
-  if (scratch.size() < size) scratch.resize(size);
-  const std::span<std::byte> packed(scratch.data(), size);
-  archive->read_at(offset, packed);
+void Reader::State::decode(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) {
+  if (scratch.size() < frame.size) scratch.resize(frame.size);
+  const std::span<std::byte> packed(scratch.data(), frame.size);
+  archive->read_at(frame.offset, packed);
   std::optional<FrameDecoder> decoder;
   {
     const std::lock_guard lock(decoders_mutex);
@@ -176,6 +177,9 @@ void Reader::State::decode(std::uint64_t offset, std::size_t size, std::vector<s
     decoders.push_back(std::move(*decoder));
   }
   if (fault != nullptr) bad(std::string("bad frame: ") + fault);
+  // The decoder has compared the content with the checksum at the frame's end, which is the seek table's XXH64 too.
+  if (load_le<std::uint32_t>(packed, packed.size() - kFrameChecksum) != frame.checksum)
+    bad("bad frame: checksum differs from the seek table's");
 }
 
 Reader::Reader(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -239,8 +243,7 @@ std::string Reader::release_id() const {
 }
 
 void Reader::read_frame(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) const {
-  state_->decode(frame.offset, frame.size, scratch, out);
-  if (xxh64_low32(out) != frame.checksum) bad("bad frame: checksum differs from the seek table's");
+  state_->decode(frame, scratch, out);
 }
 
 void Reader::read_chunk(const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const {

@@ -81,6 +81,7 @@ void extract_source(const ExtractCommandOptions& options) {
   const bundle::Reader reader = source.reader(destination.path(), 0);
   Progress progress("unpacking", options.common.verbosity);
   bundle::ExtractOptions how;
+  how.purpose = bundle::ExtractPurpose::kUnpack;
   how.prefix = destination.path();
   how.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   how.before_change = [&](std::string_view, std::string_view) { interrupt.check(); };
@@ -94,7 +95,8 @@ void extract_source(const ExtractCommandOptions& options) {
 
 void add_extract(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<ExtractCommandOptions>();
-  CLI::App* command = app.add_subcommand("extract", "unpack and relocate into a folder, without a store; print its path");
+  CLI::App* command = app.add_subcommand(
+      "extract", "unpack, verify and relocate into a folder, without a store; print its path; as tar, do not wait for the disk");
   command->add_option("SOURCE", options->source, "bundle: a file, or - for standard input")->required();
   command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
   command->add_flag("--insecure", options->insecure, "accept standard input without a signature");

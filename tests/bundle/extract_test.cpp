@@ -3,12 +3,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <mutex>
 
-#include "tests/bundle/bundle_fixture.h"
+#include "tests/bundle/forgery.h"
 
 namespace holdall::bundle {
 namespace {
@@ -182,6 +183,57 @@ TEST_F(Extract, ReportsProgressUpToTheWhole) {
   EXPECT_EQ(whole, sum);
 }
 
+// A file's digest says nothing about its bytes that its chunks' digests do not, but a record must not hold a wrong one.
+TEST_F(Extract, ProvesTheDigestOfAFileOfSeveralChunksForARecordOnly) {
+  const std::string contents = testing::noise(5'000'000, 3);
+  const auto forged = testing::forge(testing::pack({{"large", EntryType::kRegular, contents}}).archive,
+                                     testing::kNoFrames, [](Toc& toc) {
+                                       Entry& entry = testing::find(toc, "large");
+                                       ASSERT_GT(entry.chunks.size(), 1U);
+                                       entry.digest = {};
+                                     });
+  const std::string message =
+      testing::error_of(ErrorKind::kBadBundle, [&] { extract_to_tree(testing::open_bytes(forged)); });
+  EXPECT_NE(message.find("'large': the file's digest differs"), std::string::npos) << message;
+
+  fs::remove_all(tree());
+  ::mkdir(tree().c_str(), 0700);
+  ExtractOptions options;
+  options.purpose = ExtractPurpose::kUnpack;
+  EXPECT_TRUE(extract_to_tree(testing::open_bytes(forged), options).empty());
+  EXPECT_TRUE(read("large") == contents);
+}
+
+TEST_F(Extract, RefusesForgedContentsWhateverItIsFor) {
+  const auto forged = testing::forge(
+      testing::pack({{"large", EntryType::kRegular, testing::noise(5'000'000, 3)}}).archive,
+      [](std::vector<testing::Bytes>& frames) { frames.at(4).at(1000) ^= std::byte{1}; }, testing::kNoToc);
+  for (const auto purpose : {ExtractPurpose::kInstall, ExtractPurpose::kUnpack}) {
+    fs::remove_all(tree());
+    ::mkdir(tree().c_str(), 0700);
+    ExtractOptions options;
+    options.purpose = purpose;
+    const std::string message =
+        testing::error_of(ErrorKind::kBadBundle, [&] { extract_to_tree(testing::open_bytes(forged), options); });
+    EXPECT_NE(message.find("'large': digest differs"), std::string::npos) << message;
+  }
+}
+
+TEST_F(Extract, SyncsWhatIsInstalledAndNothingElse) {
+  const auto packed = testing::pack(testing::varied_members());
+  for (const auto purpose : {ExtractPurpose::kInstall, ExtractPurpose::kUnpack}) {
+    fs::remove_all(tree());
+    ::mkdir(tree().c_str(), 0700);
+    ExtractOptions options;
+    options.purpose = purpose;
+    std::atomic<int> synced = 0;
+    options.before_change = [&](std::string_view call, std::string_view) { synced += call == "fsync"; };
+    extract_to_tree(testing::open_bytes(packed.archive), options);
+    const int files_and_folders = 11 + 7;  // with bundle.json, its folder and '.'
+    EXPECT_EQ(synced, purpose == ExtractPurpose::kInstall ? files_and_folders : 0);
+  }
+}
+
 class ExtractRelocated : public Extract {
  protected:
   testing::Bytes pack(const std::string& contents, std::vector<Relocation> records) {
@@ -232,6 +284,12 @@ TEST_F(ExtractRelocated, PutsThePrefixIntoABinaryAcrossAChunkBorder) {
   expected.replace(at, moved.size(), moved);
   EXPECT_TRUE(read("file") == expected);
   EXPECT_EQ(files.back().digest, sha256(std::as_bytes(std::span(expected))));
+
+  fs::remove_all(tree());
+  ::mkdir(tree().c_str(), 0700);
+  options.purpose = ExtractPurpose::kUnpack;
+  extract_to_tree(testing::open_bytes(pack(contents, {record})), options);
+  EXPECT_TRUE(read("file") == expected);
 }
 
 }  // namespace
