@@ -21,7 +21,6 @@ target_include_directories(holdall_policy INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(holdall_policy INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
   -Wimplicit-fallthrough
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false positives of g++ 12 on std::string operator+ at -O3 (GCC bug 105329)
   # Two checkouts in different folders must give the same bytes.
   "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
   "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")

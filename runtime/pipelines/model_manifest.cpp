@@ -41,12 +41,20 @@ GoldenEdit read_golden(const Config& config, const std::filesystem::path& model)
   return golden;
 }
 
+std::string folder_name(const std::filesystem::path& model) {
+  const auto whole = std::filesystem::weakly_canonical(model);
+  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
+}
+
 }  // namespace
 
 ModelManifest read_model_manifest(const std::filesystem::path& model) {
   ModelManifest manifest;
+  manifest.name = folder_name(model);
   if (!std::filesystem::exists(model / "holdall.json")) return manifest;
   const auto config = Config::read(model / "holdall.json");
+  manifest.name = config.get<std::string>("/name", manifest.name);
+  if (manifest.name.empty()) config.refuse("/name", "is empty");
   manifest.vae_area = positive(config, "/vae_area", manifest.vae_area);
   manifest.condition_area = positive(config, "/condition_area", manifest.condition_area);
   manifest.default_steps =

@@ -22,6 +22,7 @@ struct GoldenEdit {             // an edit whose outcome is known: a model that 
 };
 
 struct ModelManifest {
+  std::string name;                       // what clients call the model; the folder's name unless the file says it
   double vae_area = 1024.0 * 1024.0;      // pixels of a reference for the autoencoder, and of the default output
   double condition_area = 384.0 * 384.0;  // pixels of a reference for the vision encoder
   int default_steps = 40;

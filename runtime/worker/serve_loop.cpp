@@ -34,14 +34,8 @@ const char* name_of(at::ScalarType dtype) {
   return dtype == at::kHalf ? "float16" : "float32";
 }
 
-// The folder's name is what clients call the model.
-std::string name_of(const std::filesystem::path& model) {
-  const auto whole = std::filesystem::weakly_canonical(model);
-  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
-}
-
-json describe(const ServeOptions& options, const pipelines::Pipeline& pipeline, const pipelines::Placement& placement) {
-  json model = {{"name", name_of(options.model)},
+json describe(const std::string& name, const pipelines::Pipeline& pipeline, const pipelines::Placement& placement) {
+  json model = {{"name", name},
                 {"class", pipeline.class_name()},
                 {"digest", nullptr},
                 {"device", placement.device.str()},
@@ -62,7 +56,7 @@ void serve(const ServeOptions& options) {
   pipelines::warm_up(*pipeline, manifest);
   if (manifest.golden) report(options.fd, "warming", "checking the golden edit");
   pipelines::check_golden_edit(*pipeline, manifest);
-  send(options.fd, {{"type", "ready"}, {"model", describe(options, *pipeline, placement)}});
+  send(options.fd, {{"type", "ready"}, {"model", describe(manifest.name, *pipeline, placement)}});
   edit_loop(options.fd, *pipeline, manifest.max_pixels);
 }
 

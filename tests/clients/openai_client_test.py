@@ -54,7 +54,7 @@ class OpenAIClient(unittest.TestCase):
 
     def test_models_are_listed_and_found_by_name(self):
         models = self.client.models.list().data
-        self.assertEqual(len(models), 1)
+        self.assertEqual([model.id for model in models], ["holdall-demo"])
         self.assertEqual(self.client.models.retrieve(models[0].id).id, models[0].id)
 
     def test_an_unknown_model_is_not_found(self):

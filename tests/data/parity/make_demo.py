@@ -19,6 +19,7 @@ import checkpoint
 import make
 
 MANIFEST = {
+    "name": "holdall-demo",
     "vae_area": 192 * 192,
     "condition_area": 128 * 128,
     "default_steps": 4,

@@ -19,6 +19,7 @@ class ModelManifestTest : public ::testing::Test {
 
 TEST_F(ModelManifestTest, HasTheReleasedDefaultsWithoutAFile) {
   const auto manifest = read_model_manifest(folder_.path());
+  EXPECT_EQ(manifest.name, folder_.path().filename());
   EXPECT_EQ(manifest.vae_area, 1024 * 1024);
   EXPECT_EQ(manifest.condition_area, 384 * 384);
   EXPECT_EQ(manifest.default_steps, 40);
@@ -28,9 +29,10 @@ TEST_F(ModelManifestTest, HasTheReleasedDefaultsWithoutAFile) {
 
 TEST_F(ModelManifestTest, ReadsEveryField) {
   const auto manifest =
-      read(R"({"vae_area": 4096, "condition_area": 1024, "default_steps": 4, "default_true_cfg_scale": 1,
+      read(R"({"name": "m", "vae_area": 4096, "condition_area": 1024, "default_steps": 4, "default_true_cfg_scale": 1,
     "max_pixels": 100000, "languages": ["en", "zh"], "warm_up": [[64, 64], [96, 32]],
     "golden": {"prompt": "p", "negative_prompt": " ", "image": "in.png", "seed": 7, "steps": 2, "output": "out.png", "tolerance": 1.5}})");
+  EXPECT_EQ(manifest.name, "m");
   EXPECT_EQ(manifest.vae_area, 4096);
   EXPECT_EQ(manifest.condition_area, 1024);
   EXPECT_EQ(manifest.default_steps, 4);
