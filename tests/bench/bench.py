@@ -88,10 +88,14 @@ def unpack():
     def before():
         shutil.rmtree(OUT / "unpacked", ignore_errors=True)
     compare("unpack", payload, {
-        "holdall extract (verified, fsync)": f"{BIN}/holdall extract -q cuda.tar.zst -C unpacked",
+        "holdall extract (verified)": f"{BIN}/holdall extract -q cuda.tar.zst -C unpacked",
         "tar --zstd -xf": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked",
-        "tar --zstd -xf, then sync": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked && sync -f unpacked",
         "cp -r": "cp -r tree unpacked",
+    }, before)
+    compare("install", payload, {
+        "holdall install (verified, durable)": f"{BIN}/holdall install -q --allow-cpu --root unpacked cuda.tar.zst",
+        "tar --zstd -xf, then sync": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked && sync -f unpacked",
+        "cp -r, then sync": "cp -r tree unpacked && sync -f unpacked",
     }, before)
     before()
 
