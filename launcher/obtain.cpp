@@ -1,6 +1,7 @@
 #include "launcher/obtain.h"
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 
 #include "bundle/error.h"
 #include "launcher/doctor.h"
@@ -17,7 +18,9 @@ void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
   how.root = options.common.store_root();
   how.allow_cpu = options.allow_cpu;
   how.allow_network_filesystem = options.common.allow_network_filesystem;
-  require_compatible(diagnose(&info, how), info.name,
+  const Diagnosis diagnosis = diagnose(&info, how);
+  if (options.common.verbosity == Verbosity::kVerbose) std::cerr << to_text(diagnosis, false);
+  require_compatible(diagnosis, info.name,
                      options.common.verbosity == Verbosity::kQuiet ? Warnings::kHide : Warnings::kShow);
 }
 
@@ -26,6 +29,8 @@ void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
 void add_obtain_options(CLI::App& command, ObtainOptions& options) {
   command.add_option("SOURCE", options.source, "bundle: a file, or - for standard input")->required();
   add_common_options(command, options.common);
+  command.add_flag_callback(
+      "-v,--verbose", [&options] { options.common.verbosity = Verbosity::kVerbose; }, "also say what the doctor found");
   command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
   command.add_flag("--insecure", options.insecure, "accept standard input without a signature");
   command.add_option("--max-size", options.max_size, "largest standard input to accept, e.g. 20GB [any]")

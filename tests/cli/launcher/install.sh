@@ -40,3 +40,9 @@ expect 3 holdall install /dev/null
 expect 2 holdall install
 expect 2 holdall install demo.tar.zst --no-such-option
 expect 2 holdall install demo.tar.zst --name ../escape
+
+# -v also says what the doctor found, -q and the default do not when all is well.
+expect 0 holdall install -v --root verbose demo.tar.zst
+says "verdict: compatible"
+expect 0 holdall install --root plain demo.tar.zst
+! grep -q verdict err || fail "the verdict is said without -v"
