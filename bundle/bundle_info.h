@@ -51,12 +51,12 @@ struct Service {
 };
 
 struct Model {
-  std::string path;             // embedded: relative to the tree; external: empty, given by --model
-  std::string name;             // e.g. "Qwen-Image-Edit-2509"
+  std::string path;  // embedded: relative to the tree; external: empty, given by --model
+  std::string name;  // e.g. "Qwen-Image-Edit-2509"
   bool external = false;
-  std::string digest;           // "sha256:…" of the model's file list (FORMAT.md), empty if not pinned
+  std::string digest;  // "sha256:…" of the model's file list (FORMAT.md), empty if not pinned
   std::uint64_t bytes = 0;
-  std::string golden;           // JSON object or empty: overrides `golden` of the model's holdall.json
+  std::string golden;  // JSON object or empty: overrides `golden` of the model's holdall.json
 };
 
 struct BundleInfo {

@@ -23,12 +23,12 @@ std::vector<ChunkTask> chunk_order(const Toc& toc, std::size_t lane_count) {
   std::iota(entries.begin(), entries.end(), std::size_t{0});
   std::vector<Lane> lanes(std::max<std::size_t>(1, lane_count));
   if (lanes.size() > 1)
-    std::stable_sort(entries.begin(), entries.end(), [&](std::size_t a, std::size_t b) {
-      return toc.entries[a].size > toc.entries[b].size;
-    });
+    std::stable_sort(entries.begin(), entries.end(),
+                     [&](std::size_t a, std::size_t b) { return toc.entries[a].size > toc.entries[b].size; });
   for (const std::size_t entry : entries)
-    append(*std::min_element(lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.bytes < b.bytes; }),
-           toc, entry);
+    append(
+        *std::min_element(lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.bytes < b.bytes; }),
+        toc, entry);
 
   std::vector<ChunkTask> order;
   std::size_t longest = 0;

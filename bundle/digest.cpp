@@ -30,8 +30,7 @@ struct Sha256::Context {
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  if (!context_->evp || algorithm() == nullptr ||
-      EVP_DigestInit_ex(context_->evp.get(), algorithm(), nullptr) != 1) {
+  if (!context_->evp || algorithm() == nullptr || EVP_DigestInit_ex(context_->evp.get(), algorithm(), nullptr) != 1) {
     throw Error(ErrorKind::kInternal, "cannot start a sha256: openssl failed");
   }
 }

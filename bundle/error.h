@@ -39,7 +39,9 @@ ErrorKind kind_of_errno(int error) noexcept;
 // Error{kind_of_errno(error), "cannot <action> '<path>': <strerror>"}. Take errno before anything else can change it.
 Error system_error(int error, const std::string& action, const std::string& path);
 
-inline int exit_code(ErrorKind kind) noexcept { return static_cast<int>(kind); }
+inline int exit_code(ErrorKind kind) noexcept {
+  return static_cast<int>(kind);
+}
 
 // The table of exit codes, one line each, as --help prints it.
 const char* exit_code_help() noexcept;

@@ -1,12 +1,13 @@
 // Unpacking, in four steps: the tar headers against the TOC and the folders; then every chunk, by all threads at once;
-// then links; then modes and durability of the folders, bottom-up. Only paths of the validated TOC are created, and only
-// through SafeFolder.
+// then links; then modes and durability of the folders, bottom-up. Only paths of the validated TOC are created, and
+// only through SafeFolder.
 //
-// A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk and writes it.
-// That proves the bytes: the chunks of the TOC are the file, without gap or overlap. That the TOC's digest of the whole
-// file is right too is proven only for those who will rely on it (kInstall: the record, and the model's digest, which is
-// made of them): it costs a second pass of SHA-256. Then the buffer is handed to the file's OrderedHash. Memory is bounded by the number of buffers. There is no dead end: the
-// chunk that a hash waits for was taken before any later one, so it has a buffer and a thread.
+// A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk and writes
+// it. That proves the bytes: the chunks of the TOC are the file, without gap or overlap. That the TOC's digest of the
+// whole file is right too is proven only for those who will rely on it (kInstall: the record, and the model's digest,
+// which is made of them): it costs a second pass of SHA-256. Then the buffer is handed to the file's OrderedHash.
+// Memory is bounded by the number of buffers. There is no dead end: the chunk that a hash waits for was taken before
+// any later one, so it has a buffer and a thread.
 #include "bundle/extract.h"
 
 #include <fcntl.h>
@@ -159,7 +160,8 @@ class Extraction {
   void make_folders() {
     std::set<std::string> names;
     for (const Entry& entry : toc_.entries) {
-      std::string_view name = entry.type == EntryType::kDirectory ? std::string_view(entry.path) : parent_of(entry.path);
+      std::string_view name =
+          entry.type == EntryType::kDirectory ? std::string_view(entry.path) : parent_of(entry.path);
       for (; !name.empty() && names.emplace(name).second;) name = parent_of(name);
     }
     for (const std::string& name : names) {
@@ -209,8 +211,10 @@ class Extraction {
       const std::size_t task = next_task_++;
       if (task >= order_.size()) return free_.put(*buffer);
       const auto [entry, chunk] = order_[task];
-      if (is_text(toc_.entries[entry])) free_.put(*buffer);
-      else write_chunk(entry, chunk, **buffer, scratch);
+      if (is_text(toc_.entries[entry]))
+        free_.put(*buffer);
+      else
+        write_chunk(entry, chunk, **buffer, scratch);
     }
   }
 
@@ -255,7 +259,8 @@ class Extraction {
     std::string text(static_cast<std::size_t>(entry.size), '\0');
     const auto bytes = std::as_writable_bytes(std::span(text));
     for (const Chunk& chunk : entry.chunks)
-      read(entry, chunk, scratch, bytes.subspan(static_cast<std::size_t>(chunk.offset), static_cast<std::size_t>(chunk.size)));
+      read(entry, chunk, scratch,
+           bytes.subspan(static_cast<std::size_t>(chunk.offset), static_cast<std::size_t>(chunk.size)));
     check_digest(entry, sha256(bytes));
     if (is_text(entry)) text = relocate(text, entry.relocations, options_.prefix);
     announce("create", entry.path);
@@ -346,8 +351,8 @@ class Extraction {
   std::int64_t mtime_ = 0;
   std::uint64_t total_ = 0;
 
-  std::vector<std::string> folders_;              // parents first
-  std::vector<std::unique_ptr<File>> files_;      // by index of the entry; null for other types
+  std::vector<std::string> folders_;          // parents first
+  std::vector<std::unique_ptr<File>> files_;  // by index of the entry; null for other types
   std::vector<InstalledFile> records_;
   std::vector<ChunkTask> order_;
   std::atomic<std::size_t> next_small_{0}, next_task_{0};

@@ -13,13 +13,14 @@ namespace holdall::bundle {
 
 enum class ExtractPurpose {
   kInstall,  // to be relied on later: the digests of files are proven too, and all is synced to the disk
-  kUnpack,   // as tar does: every byte is proven by its chunk's digest; no record, and the kernel writes back when it will
+  kUnpack,   // as tar does: every byte is proven by its chunk's digest; no record, and the kernel writes back when it
+             // will
 };
 
 struct ExtractOptions {
   ExtractPurpose purpose = ExtractPurpose::kInstall;
-  std::string prefix;      // absolute path that relocations write: where the tree will live in the end
-  unsigned threads = 0;    // 0: all processors
+  std::string prefix;    // absolute path that relocations write: where the tree will live in the end
+  unsigned threads = 0;  // 0: all processors
   // Called before each change to the disk (with one thread in a fixed order): tests kill the process there.
   std::function<void(std::string_view call, std::string_view path)> before_change;
   // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.
@@ -29,9 +30,9 @@ struct ExtractOptions {
 // What was written, per regular file, for kInstall: the record that later checks compare with.
 struct InstalledFile {
   std::string path;
-  std::uint64_t size = 0;       // on disk, after relocation
+  std::uint64_t size = 0;  // on disk, after relocation
   std::int64_t mtime_ns = 0, ctime_ns = 0;
-  Digest digest{};              // of the bytes on disk
+  Digest digest{};  // of the bytes on disk
 };
 
 // `directory_fd` is an empty folder. Nothing outside it is touched, whatever the archive says. The tar stream's headers

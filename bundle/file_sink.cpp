@@ -50,7 +50,9 @@ void write_all(int fd, std::uint64_t offset, std::span<const std::byte> bytes, c
   }
 }
 
-std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
 
 }  // namespace
 
@@ -98,7 +100,8 @@ Digest FileSink::digest_of_contents() const {
   Sha256 hash;
   std::vector<char> block(kBlock);
   for (std::uint64_t offset = 0; offset < entry_.size;) {
-    const auto part = std::span(block).first(static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, entry_.size - offset)));
+    const auto part =
+        std::span(block).first(static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, entry_.size - offset)));
     file.read(offset, part);
     hash.update(std::as_bytes(part));
     offset += part.size();

@@ -55,9 +55,9 @@ class Reader {
   const Footer& footer() const;
   std::uint64_t archive_bytes() const;
   const Toc& toc() const;
-  Digest toc_digest() const;           // sha256 of the compressed TOC
+  Digest toc_digest() const;                 // sha256 of the compressed TOC
   std::vector<std::byte> toc_bytes() const;  // the compressed TOC, as in the archive
-  std::string release_id() const;      // "<name>-<version>-<first 12 hex digits of toc_digest>"
+  std::string release_id() const;            // "<name>-<version>-<first 12 hex digits of toc_digest>"
 
   // The data frames in archive order: tar headers with padding, and chunks. Loads and checks what toc() does.
   const std::vector<Frame>& frames() const;

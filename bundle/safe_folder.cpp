@@ -87,8 +87,8 @@ Resolver available_resolver(int folder) {
 }
 
 int SafeFolder::open(const std::string& path, int flags, const char* action) const {
-  const int fd = resolver_ == Resolver::kKernel ? open_by_kernel(folder_, path, flags)
-                                                : open_by_component(folder_, path, flags);
+  const int fd =
+      resolver_ == Resolver::kKernel ? open_by_kernel(folder_, path, flags) : open_by_component(folder_, path, flags);
   if (fd < 0) fail(errno, action, path);
   return fd;
 }

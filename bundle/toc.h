@@ -41,15 +41,15 @@ struct ElfRecord {
 struct Entry {
   std::string path;  // relative, '/'-separated, no "." or "..", no trailing slash
   EntryType type = EntryType::kRegular;
-  bool executable = false;   // mode 0755 instead of 0644; directories are 0755
-  std::uint64_t size = 0;    // bytes of a regular file, as packed
-  Digest digest{};           // sha256 of a regular file, as packed
-  std::string link_target;   // of a symlink: relative, staying inside the tree
-  std::vector<Chunk> chunks; // of a regular file, ascending and gapless; empty if size is 0
+  bool executable = false;    // mode 0755 instead of 0644; directories are 0755
+  std::uint64_t size = 0;     // bytes of a regular file, as packed
+  Digest digest{};            // sha256 of a regular file, as packed
+  std::string link_target;    // of a symlink: relative, staying inside the tree
+  std::vector<Chunk> chunks;  // of a regular file, ascending and gapless; empty if size is 0
   std::vector<Relocation> relocations;
   std::optional<ElfRecord> elf;
-  bool vendor = false;       // a vendor's file, packed byte-identical
-  std::string layer;         // "system", "cuda", "runtime", "environment", "app" or "model"
+  bool vendor = false;  // a vendor's file, packed byte-identical
+  std::string layer;    // "system", "cuda", "runtime", "environment", "app" or "model"
 };
 
 struct Toc {

@@ -48,7 +48,7 @@ struct Writer::State {
   std::deque<Entry> entries;  // stable addresses: the pipeline fills in digests and chunks
   std::vector<std::byte> glue;
   WriteSummary summary;
-  Toc toc;  // by finish()
+  Toc toc;                 // by finish()
   FramePipeline pipeline;  // last: its threads, which use the entries, end first
 };
 
@@ -181,6 +181,8 @@ WriteSummary Writer::finish() {
   return state_->finish();
 }
 
-const Toc& Writer::toc() const { return state_->toc; }
+const Toc& Writer::toc() const {
+  return state_->toc;
+}
 
 }  // namespace holdall::bundle

@@ -25,11 +25,11 @@ using ByteSink = std::function<void(std::span<const std::byte> data)>;
 enum class ArchiveDigest { kSkip, kCompute };
 
 struct WriterOptions {
-  int level = 3;                // zstd
-  unsigned threads = 0;         // 0: all processors. Memory is bounded by 64 MiB per thread
-  std::int64_t mtime = 0;       // of every member, 0 to 2^33-1; SOURCE_DATE_EPOCH
+  int level = 3;                                        // zstd
+  unsigned threads = 0;                                 // 0: all processors. Memory is bounded by 64 MiB per thread
+  std::int64_t mtime = 0;                               // of every member, 0 to 2^33-1; SOURCE_DATE_EPOCH
   ArchiveDigest archive_digest = ArchiveDigest::kSkip;  // of all bytes written: another pass over them
-  std::string root{};           // folder in the archive that holdall/bundle.json lies in; empty: at the top
+  std::string root{};  // folder in the archive that holdall/bundle.json lies in; empty: at the top
 };
 
 struct WriteSummary {
@@ -49,8 +49,8 @@ class Writer {
 
   // `entry` needs path, type, executable, size, link_target, relocations, elf, vendor and layer; digest and chunks are
   // computed. `source` must give exactly entry.size bytes, else Error{kInternal} naming the file.
-  // Checks the rules of FORMAT.md as readers do: a name that no bundle may have, a name given twice, a missing folder or
-  // (at finish) a link out of the tree is Error{kCannotPack}. After a throw the writer can only be destroyed.
+  // Checks the rules of FORMAT.md as readers do: a name that no bundle may have, a name given twice, a missing folder
+  // or (at finish) a link out of the tree is Error{kCannotPack}. After a throw the writer can only be destroyed.
   void add(Entry entry, ByteSource source = nullptr);
 
   // Writes the end of the tar, TOC, footer and seek table. Call once, last.

@@ -1,5 +1,6 @@
 // Activation: a release becomes a generation, the generation becomes current, and its gate makes it good or bad. Every
-// step leaves a store that recovery can finish or undo; the order of the fsyncs is what makes that true after a power cut.
+// step leaves a store that recovery can finish or undo; the order of the fsyncs is what makes that true after a power
+// cut.
 #include <cerrno>
 
 #include "bundle/error.h"

@@ -1,6 +1,5 @@
-// Is a release on the disk what its installation wrote? Cheap by default: a file whose size and times are as recorded was
-// not touched; only a file that differs is read. Links are
-// compared with the record, too.
+// Is a release on the disk what its installation wrote? Cheap by default: a file whose size and times are as recorded
+// was not touched; only a file that differs is read. Links are compared with the record, too.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -19,7 +18,9 @@ namespace {
 constexpr std::size_t kFaultsListed = 100;
 constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
 
-std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
 
 bundle::Digest digest_of(const FileDescriptor& file, const std::string& path) {
   bundle::Sha256 hash;

@@ -39,10 +39,12 @@ class Destination {
       if (!fs::is_directory(path_, error))
         throw Error(ErrorKind::kUsage, "cannot extract to '" + given + "': it is not a folder");
       if (!names_in({AT_FDCWD, path_}).empty())
-        throw Error(ErrorKind::kUsage, "cannot extract to '" + given + "': it is not empty: give a new or empty folder");
+        throw Error(ErrorKind::kUsage,
+                    "cannot extract to '" + given + "': it is not empty: give a new or empty folder");
     } else {
       const fs::path whole = fs::absolute(given).lexically_normal();
-      fs::path parent = fs::canonical(whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path(), error);
+      fs::path parent =
+          fs::canonical(whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path(), error);
       if (error) throw bundle::system_error(error.value(), "open the folder of", given);
       path_ = (parent / (whole.has_filename() ? whole.filename() : whole.parent_path().filename())).string();
       disk_.make_folder({AT_FDCWD, path_}, 0755);
@@ -96,7 +98,8 @@ void extract_source(const ExtractCommandOptions& options) {
 void add_extract(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<ExtractCommandOptions>();
   CLI::App* command = app.add_subcommand(
-      "extract", "unpack, verify and relocate into a folder, without a store; print its path; as tar, do not wait for the disk");
+      "extract",
+      "unpack, verify and relocate into a folder, without a store; print its path; as tar, do not wait for the disk");
   command->add_option("SOURCE", options->source, "bundle: a file, or - for standard input")->required();
   command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
   command->add_flag("--insecure", options->insecure, "accept standard input without a signature");

@@ -25,7 +25,8 @@ struct InspectOptions {
 
 struct Subject {
   bundle::BundleInfo info;
-  std::optional<bundle::Reader> archive;  // absent: a folder, an installed release, or a pipe of which only the head is read
+  std::optional<bundle::Reader>
+      archive;  // absent: a folder, an installed release, or a pipe of which only the head is read
 };
 
 Subject open_subject(const InspectOptions& options) {
@@ -41,9 +42,12 @@ Subject open_subject(const InspectOptions& options) {
 
 const char* name_of(bundle::EntryType type) {
   switch (type) {
-    case bundle::EntryType::kDirectory: return "directory";
-    case bundle::EntryType::kRegular: return "file";
-    case bundle::EntryType::kSymlink: return "symlink";
+    case bundle::EntryType::kDirectory:
+      return "directory";
+    case bundle::EntryType::kRegular:
+      return "file";
+    case bundle::EntryType::kSymlink:
+      return "symlink";
   }
   return "unknown";
 }
@@ -126,8 +130,8 @@ void print_text(const Subject& subject, const InspectOptions& options) {
 void inspect(const InspectOptions& options) {
   const Subject subject = open_subject(options);
   if (options.files && !subject.archive)
-    throw bundle::Error(bundle::ErrorKind::kUsage, "cannot list the files of '" + options.subject +
-                                                       "': --files needs an archive");
+    throw bundle::Error(bundle::ErrorKind::kUsage,
+                        "cannot list the files of '" + options.subject + "': --files needs an archive");
   options.common.json ? print_json(subject, options) : print_text(subject, options);
 }
 

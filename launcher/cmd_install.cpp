@@ -28,7 +28,8 @@ void install_source(const ObtainOptions& options) {
 
 void add_install(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<ObtainOptions>();
-  CLI::App* command = app.add_subcommand("install", "check the host, unpack a bundle, relocate and verify it; print its id");
+  CLI::App* command =
+      app.add_subcommand("install", "check the host, unpack a bundle, relocate and verify it; print its id");
   add_obtain_options(*command, *options);
   command->callback([options] { install_source(*options); });
 }

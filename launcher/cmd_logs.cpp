@@ -32,7 +32,8 @@ using Block = std::array<char, 64 * 1024>;
 
 std::string_view read_at(const FileDescriptor& file, Block& block, off_t offset, std::size_t size) {
   ssize_t got = 0;
-  while ((got = ::pread(file.get(), block.data(), std::min(size, block.size()), offset)) < 0 && errno == EINTR) {}
+  while ((got = ::pread(file.get(), block.data(), std::min(size, block.size()), offset)) < 0 && errno == EINTR) {
+  }
   if (got < 0) throw bundle::system_error(errno, "read", "service.log");
   return {block.data(), static_cast<std::size_t>(got)};
 }
@@ -56,11 +57,11 @@ off_t start_of_last(const FileDescriptor& file, off_t size, unsigned lines) {
 
 void show(const LogsOptions& options) {
   const Store store = open_installed(options.common);
-  const FileDescriptor file(
-      ::openat(store.directory_fd(), "logs/service.log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  const FileDescriptor file(::openat(store.directory_fd(), "logs/service.log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file && errno == ENOENT)
-    throw bundle::Error(bundle::ErrorKind::kNotFound,
-                        "'" + service_name(store) + "' has no log: only a service that was started with --detach has one");
+    throw bundle::Error(
+        bundle::ErrorKind::kNotFound,
+        "'" + service_name(store) + "' has no log: only a service that was started with --detach has one");
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0)
     throw bundle::system_error(errno, "read", store.path() + "/logs/service.log");

@@ -40,9 +40,11 @@ void check_service(const bundle::BundleInfo& info, const RunOptions& options) {
     throw Error(ErrorKind::kNotFound, "cannot find model folder '" + model + "'");
   const CommonOptions& common = options.obtain.common;
   try {
-    const Store store = Store::open(common.store_root(), common.name.empty() ? info.name : common.name, common.open_options());
+    const Store store =
+        Store::open(common.store_root(), common.name.empty() ? info.name : common.name, common.open_options());
     if (ask_supervisor(store, R"({"command":"status"})", std::chrono::seconds(5)))
-      throw Error(ErrorKind::kBusy, "'" + info.name + "' runs already: swap it with 'holdall upgrade', or stop it first");
+      throw Error(ErrorKind::kBusy,
+                  "'" + info.name + "' runs already: swap it with 'holdall upgrade', or stop it first");
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;  // not installed yet
   }
@@ -78,7 +80,8 @@ int run(RunOptions& options) {
 
   Store store = std::move(obtained->store);
   obtained.reset();  // the lock covers changes of the store, not the warm-up
-  return serve(store, options.service, options.obtain.common, options.detach ? Ground::kBackground : Ground::kForeground);
+  return serve(store, options.service, options.obtain.common,
+               options.detach ? Ground::kBackground : Ground::kForeground);
 }
 
 }  // namespace

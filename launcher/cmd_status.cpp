@@ -18,8 +18,10 @@ void show(const CommonOptions& options) {
   if (store.releases().empty())
     throw bundle::Error(bundle::ErrorKind::kNotFound, "'" + service_name(store) + "' has no installed release");
   const std::string json = status_json(store);
-  if (options.json) std::cout << json << '\n';
-  else std::cout << status_text(json);
+  if (options.json)
+    std::cout << json << '\n';
+  else
+    std::cout << status_text(json);
 }
 
 }  // namespace

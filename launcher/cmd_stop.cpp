@@ -21,7 +21,8 @@ void stop(const StopOptions& options) {
   std::optional<std::chrono::seconds> timeout;
   if (options.timeout_seconds) timeout = std::chrono::seconds(*options.timeout_seconds);
   const bool ran = stop_running(store, timeout);
-  if (options.common.json) std::cout << status_json(store) << '\n';
+  if (options.common.json)
+    std::cout << status_json(store) << '\n';
   else if (options.common.verbosity != Verbosity::kQuiet)
     std::cerr << service_name(store) << (ran ? " is stopped\n" : " was not running\n");
 }
@@ -30,7 +31,8 @@ void stop(const StopOptions& options) {
 
 void add_stop(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<StopOptions>();
-  CLI::App* command = app.add_subcommand("stop", "end the service once its requests are answered; one that is stopped stays so");
+  CLI::App* command =
+      app.add_subcommand("stop", "end the service once its requests are answered; one that is stopped stays so");
   command->add_option("--timeout", options->timeout_seconds, "seconds that requests may take to finish [the bundle's]")
       ->check(CLI::Range(0u, 86400u));
   add_common_options(*command, options->common);

@@ -23,7 +23,8 @@ void use(const UseOptions& options) {
 
 void add_use(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<UseOptions>();
-  CLI::App* command = app.add_subcommand("use", "make an installed release the active one; a running service is swapped");
+  CLI::App* command =
+      app.add_subcommand("use", "make an installed release the active one; a running service is swapped");
   command->add_option("ID", options->release, "release id, as install and ls print it")->required();
   add_common_options(*command, options->common);
   command->callback([options] { use(*options); });

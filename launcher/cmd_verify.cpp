@@ -50,8 +50,7 @@ int verify_subject(const VerifyOptions& options) {
     std::cout << result.dump(2) << '\n';
   } else {
     for (const std::string& fault : report.faults) std::cout << fault << '\n';
-    if (report.ok())
-      std::cout << "ok: " << report.files << " files, " << human_bytes(report.bytes) << '\n';
+    if (report.ok()) std::cout << "ok: " << report.files << " files, " << human_bytes(report.bytes) << '\n';
   }
   return report.ok() ? 0 : exit_code(bundle::ErrorKind::kBadBundle);
 }

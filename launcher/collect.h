@@ -10,8 +10,8 @@
 namespace holdall::launcher {
 
 struct CollectOptions {
-  std::size_t keep = 3;        // releases of so many last generations stay
-  bool unused = false;         // also releases that were never activated
+  std::size_t keep = 3;  // releases of so many last generations stay
+  bool unused = false;   // also releases that were never activated
   bool dry_run = false;
 };
 

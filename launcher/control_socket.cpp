@@ -72,8 +72,8 @@ void ControlServer::accept_all() {
     FileDescriptor socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) return;
     if (!may_command(socket)) continue;
-    const auto silent =
-        std::find_if(clients_.begin(), clients_.end(), [](const auto& item) { return item.second.deadline.has_value(); });
+    const auto silent = std::find_if(clients_.begin(), clients_.end(),
+                                     [](const auto& item) { return item.second.deadline.has_value(); });
     if (clients_.size() >= kMostClients) {
       if (silent == clients_.end()) continue;  // all of them wait for an answer
       clients_.erase(silent);                  // the one that has said nothing for longest

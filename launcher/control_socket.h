@@ -23,7 +23,8 @@ class ControlServer {
     std::string line;
   };
 
-  // Binds <directory>/control with mode 0600 in place of a stale one; the caller holds the supervisor's lock. Throws Error.
+  // Binds <directory>/control with mode 0600 in place of a stale one; the caller holds the supervisor's lock. Throws
+  // Error.
   explicit ControlServer(int directory_fd);
   ~ControlServer() { stop_listening(); }
   ControlServer(const ControlServer&) = delete;

@@ -48,7 +48,7 @@ class Disk {
 // Read-only helpers. Empty FileDescriptor: absent.
 FileDescriptor open_folder(const Place& place);
 std::vector<std::string> names_in(const Place& folder);  // sorted; none if it is absent
-std::string read_link(const Place& place);  // empty: absent or not a link
+std::string read_link(const Place& place);               // empty: absent or not a link
 bool exists(const Place& place);
 std::string read_file(const Place& place, std::size_t limit);  // throws if absent or larger
 

@@ -53,8 +53,12 @@ Generations read_generations(int store) {
 std::string trial_name(std::uint64_t generation, const Trial& trial) {
   return "trial." + std::to_string(generation) + "+" + std::to_string(trial.left) + "-" + std::to_string(trial.done);
 }
-std::string good_name(std::uint64_t generation) { return "good." + std::to_string(generation); }
-std::string bad_name(std::uint64_t generation) { return "bad." + std::to_string(generation); }
+std::string good_name(std::uint64_t generation) {
+  return "good." + std::to_string(generation);
+}
+std::string bad_name(std::uint64_t generation) {
+  return "bad." + std::to_string(generation);
+}
 
 bool is_plain_name(const std::string& text, std::size_t longest) {
   if (text.empty() || text.size() > longest || text == "." || text == ".." || text.front() == '-' ||

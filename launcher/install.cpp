@@ -111,8 +111,8 @@ class Staging {
   Place place_;
 };
 
-InstallRecord fill(const Staging& staging, const Store& store, const bundle::Reader& reader, const InstallOptions& options,
-                   const InterruptGuard& interrupt) {
+InstallRecord fill(const Staging& staging, const Store& store, const bundle::Reader& reader,
+                   const InstallOptions& options, const InterruptGuard& interrupt) {
   const Disk& disk = store.disk();
   disk.make_folder({staging.folder(), "tree"}, 0700);
   const FileDescriptor tree = open_folder({staging.folder(), "tree"});
@@ -163,7 +163,8 @@ InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Rea
   const Disk& disk = store.disk();
   const Staging staging(store, id);
   const InstallRecord record = fill(staging, store, reader, options, interrupt);
-  if (present) disk.exchange(staging.place(), target);  // the damaged one goes with the staging folder
+  if (present)
+    disk.exchange(staging.place(), target);  // the damaged one goes with the staging folder
   else if (!disk.rename_new(staging.place(), target))
     throw Error(ErrorKind::kInternal, "release '" + id + "' appeared while the store was locked");
   disk.sync(releases.get(), "releases");

@@ -24,9 +24,9 @@ struct InstallResult {
 };
 
 // Space is checked, the tree is unpacked into staging/ with everything verified, and one rename makes it a release. A
-// release of the same id is checked and reused; a damaged one is replaced, unless a service runs from it. SIGINT, SIGTERM
-// and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle, kStorage,
-// kBusy, kInterrupted}. The doctor's and the signature's verdicts are the caller's.
+// release of the same id is checked and reused; a damaged one is replaced, unless a service runs from it. SIGINT,
+// SIGTERM and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle,
+// kStorage, kBusy, kInterrupted}. The doctor's and the signature's verdicts are the caller's.
 InstallResult install(Store& store, const StoreLock& lock, const bundle::Reader& reader, const InstallOptions& options);
 
 }  // namespace holdall::launcher

@@ -29,7 +29,10 @@ std::string to_json(const InstallRecord& record) {
 InstallRecord parse_install_record(const std::string& text) {
   try {
     const json document = json::parse(text);
-    InstallRecord record{.installed_at = document.at("installed_at"), .prefix = document.at("prefix"), .files = {}, .links = document.at("links")};
+    InstallRecord record{.installed_at = document.at("installed_at"),
+                         .prefix = document.at("prefix"),
+                         .files = {},
+                         .links = document.at("links")};
     for (const json& file : document.at("files"))
       record.files.push_back({file.at(0), file.at(1), file.at(2), file.at(3),
                               bundle::parse_digest(file.at(4).get_ref<const std::string&>())});

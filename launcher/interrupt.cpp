@@ -12,7 +12,9 @@ InterruptGuard::InterruptGuard() {
   ::pthread_sigmask(SIG_BLOCK, &held_, &before_);
 }
 
-InterruptGuard::~InterruptGuard() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+InterruptGuard::~InterruptGuard() {
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 void InterruptGuard::check() const {
   const timespec now{};

@@ -6,7 +6,8 @@
 
 namespace holdall::launcher {
 
-// Holds the three signals back for the calling thread and the threads it starts. The destructor lets them through again.
+// Holds the three signals back for the calling thread and the threads it starts. The destructor lets them through
+// again.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -48,7 +48,8 @@ Address parse_address(std::string host, int port) {
 
 Error listen_error(int error, const std::string& url) {
   if (error == EADDRINUSE)
-    return {ErrorKind::kBusy, "cannot listen on '" + url + "': the port is in use: stop what uses it, or choose another"};
+    return {ErrorKind::kBusy,
+            "cannot listen on '" + url + "': the port is in use: stop what uses it, or choose another"};
   if (error == EACCES)
     return {ErrorKind::kStorage, "cannot listen on '" + url + "': permission denied: choose a port above 1023"};
   if (error == EADDRNOTAVAIL)

@@ -16,7 +16,7 @@ struct ObtainOptions {
   std::string source;
   bool allow_cpu = false;
   bool insecure = false;
-  std::uint64_t max_size = 0;  // of standard input, bytes; 0: any
+  std::uint64_t max_size = 0;                            // of standard input, bytes; 0: any
   std::function<void(const bundle::BundleInfo&)> check;  // may refuse, before the doctor and anything written
   std::function<void()> examined;                        // the doctor has let it pass
 };
@@ -31,8 +31,8 @@ struct Obtained {
   bundle::BundleInfo info;
 };
 
-// Progress, warnings and the doctor's refusal go to stderr. Throws Error{kIncompatible} or Error{kStorage} when the host
-// cannot run the bundle, Error{kTrust} for a pipe without --insecure, and what install() throws.
+// Progress, warnings and the doctor's refusal go to stderr. Throws Error{kIncompatible} or Error{kStorage} when the
+// host cannot run the bundle, Error{kTrust} for a pipe without --insecure, and what install() throws.
 Obtained obtain(const ObtainOptions& options);
 
 }  // namespace holdall::launcher

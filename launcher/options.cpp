@@ -44,7 +44,8 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_option("--root", options.root, "folder of the stores, one per service [$XDG_DATA_HOME/holdall]");
   command.add_option("--name", options.name, "service to work on [the bundle's name, or the only one installed]");
   command.add_flag("--json", options.json, "result as JSON");
-  command.add_flag_callback("-q,--quiet", [&options] { options.verbosity = Verbosity::kQuiet; }, "errors only");
+  command.add_flag_callback(
+      "-q,--quiet", [&options] { options.verbosity = Verbosity::kQuiet; }, "errors only");
   command.add_option("--lock-timeout", options.lock_timeout_seconds, "seconds to wait for another holdall [10]")
       ->check(CLI::Range(0.0, 86400.0));
   command.add_flag("--allow-network-filesystem", options.allow_network_filesystem, "let the store lie on NFS or SMB");

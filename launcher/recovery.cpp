@@ -78,15 +78,19 @@ void Store::recover() {
   const auto good_number = parse_number(read_link(at("good")), "gens/");
   if (!good_number || !whole(*good_number)) {
     const auto other = newest_good();
-    if (other) point("good", *other);
-    else if (exists(at("good"))) disk_.remove(at("good"));
+    if (other)
+      point("good", *other);
+    else if (exists(at("good")))
+      disk_.remove(at("good"));
   }
   // A current that is lost, points nowhere or was found bad: the last good one.
   const auto last_good = good();
   auto now = current();
   if (!now || generations.bad.contains(now->number)) {
-    if (last_good) point("current", last_good->number);
-    else if (exists(at("current"))) disk_.remove(at("current"));
+    if (last_good)
+      point("current", last_good->number);
+    else if (exists(at("current")))
+      disk_.remove(at("current"));
     now = current();
   }
   // Passed its gate, or needs none, but the switch of good was cut short.

@@ -21,7 +21,8 @@ int serve(Store& store, const ServiceOptions& service, const CommonOptions& comm
   SupervisorOptions options;
   options.environment = current_environment();
   options.lock_timeout = common.lock_timeout();
-  if (common.verbosity != Verbosity::kQuiet || ground == Ground::kBackground) options.on_event = tell;  // there: to the log
+  if (common.verbosity != Verbosity::kQuiet || ground == Ground::kBackground)
+    options.on_event = tell;  // there: to the log
   const auto announce = [&](const std::string& url) {
     std::cout << (common.json ? status_json(store) : url) << std::endl;
   };

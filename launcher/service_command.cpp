@@ -28,7 +28,8 @@ void require_inside(const std::string& path) {
 std::string filled(std::string_view text, const std::map<std::string_view, std::string>& values) {
   std::string result;
   while (!text.empty()) {
-    const auto value = std::find_if(values.begin(), values.end(), [&](const auto& v) { return text.starts_with(v.first); });
+    const auto value =
+        std::find_if(values.begin(), values.end(), [&](const auto& v) { return text.starts_with(v.first); });
     result += value == values.end() ? std::string(1, text.front()) : value->second;
     text.remove_prefix(value == values.end() ? 1 : value->first.size());
   }
@@ -64,8 +65,8 @@ std::vector<std::string> service_arguments(const bundle::BundleInfo& info, const
 
   std::vector<std::string> arguments{place.tree + "/" + info.service->exec.front()};
   for (std::size_t i = 1; i < info.service->exec.size(); ++i)
-    arguments.push_back(filled(info.service->exec[i],
-                               {{"{model}", model}, {"{state}", place.state}, {"{device}", options.device}}));
+    arguments.push_back(
+        filled(info.service->exec[i], {{"{model}", model}, {"{state}", place.state}, {"{device}", options.device}}));
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   return arguments;
 }

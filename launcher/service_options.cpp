@@ -39,8 +39,8 @@ std::optional<ServiceOptions> load_service_options(const Store& store) {
     json.at("arguments").get_to(options.arguments);
     return options;
   } catch (const nlohmann::json::exception& error) {
-    throw bundle::Error(bundle::ErrorKind::kStorage, "'" + store.path() + "/" + kName + "' is damaged: " + error.what() +
-                                                         ": run the bundle again to write it anew");
+    throw bundle::Error(bundle::ErrorKind::kStorage, "'" + store.path() + "/" + kName + "' is damaged: " +
+                                                         error.what() + ": run the bundle again to write it anew");
   }
 }
 

@@ -23,7 +23,7 @@ constexpr int kFirstSocket = 3;  // sd_listen_fds(3): SD_LISTEN_FDS_START
 struct Prepared {
   std::vector<std::string> environment_text;
   std::vector<char*> arguments, environment;
-  char* listen_pid = nullptr;  // where the child writes its pid
+  char* listen_pid = nullptr;    // where the child writes its pid
   std::vector<int> descriptors;  // become 3, 4, 5, …
   const char* working_folder = nullptr;
   pid_t parent = -1;
@@ -63,8 +63,7 @@ void arrange_descriptors(Prepared& prepared) {
   for (int& fd : prepared.descriptors)
     if ((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, above)) < 0) give_up(prepared, errno);
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-    give_up(prepared, errno);
+  if (null < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) give_up(prepared, errno);
   for (std::size_t i = 0; i < prepared.descriptors.size(); ++i)
     if (::dup2(prepared.descriptors[i], kFirstSocket + static_cast<int>(i)) < 0) give_up(prepared, errno);
   // What the launcher itself inherited without asking must not stay open in the service. close_range(2) with
@@ -115,7 +114,8 @@ ServiceProcess::ServiceProcess(const ServiceStart& start) {
 
   int error = 0;
   ssize_t size = 0;
-  while ((size = ::read(reading.get(), &error, sizeof error)) < 0 && errno == EINTR) {}
+  while ((size = ::read(reading.get(), &error, sizeof error)) < 0 && errno == EINTR) {
+  }
   if (size == 0) return;
   ::waitpid(std::exchange(pid_, -1), nullptr, 0);
   throw bundle::system_error(size == sizeof error ? error : EIO, "start", start.arguments.front());
@@ -133,7 +133,8 @@ ServiceProcess& ServiceProcess::operator=(ServiceProcess&& other) noexcept {
 ServiceProcess::~ServiceProcess() {
   if (pid_ < 0) return;
   kill();
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 void ServiceProcess::terminate() const {
@@ -152,7 +153,8 @@ std::optional<int> ServiceProcess::reap() {
     return std::nullopt;
   kill();
   int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
   pid_ = -1;
   return status;
 }

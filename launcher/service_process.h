@@ -16,8 +16,8 @@ struct ServiceStart {
   std::vector<std::string> arguments;  // arguments[0]: absolute path of the program
   Environment environment;             // without LISTEN_* and NOTIFY_SOCKET
   std::string working_folder;
-  int http = -1, health = -1;          // become descriptors 3 and 4: LISTEN_FDNAMES=http:health
-  std::vector<int> kept_open;          // leases and locks that must last as long as the service
+  int http = -1, health = -1;  // become descriptors 3 and 4: LISTEN_FDNAMES=http:health
+  std::vector<int> kept_open;  // leases and locks that must last as long as the service
 };
 
 // How a process ended, in words: "exited with status 3", "was killed by signal 9 (Killed)".
@@ -27,7 +27,8 @@ class ServiceProcess {
  public:
   // Forks from the calling thread: the service gets SIGTERM when that thread ends (PR_SET_PDEATHSIG), so call it from
   // the main one. The service has a process group of its own, so that Ctrl-C in a terminal reaches the launcher alone,
-  // no new privileges, /dev/null as stdin, the launcher's stderr as stdout and stderr. Throws Error if it cannot be run.
+  // no new privileges, /dev/null as stdin, the launcher's stderr as stdout and stderr. Throws Error if it cannot be
+  // run.
   explicit ServiceProcess(const ServiceStart& start);
   ServiceProcess(ServiceProcess&&) noexcept;
   ServiceProcess& operator=(ServiceProcess&&) noexcept;

@@ -115,7 +115,8 @@ std::vector<std::byte> head_of_pipe() {
 
 std::vector<std::byte> head_of_file(const std::string& path) {
   const auto archive = bundle::open_file(path);
-  std::vector<std::byte> head(static_cast<std::size_t>(std::min<std::uint64_t>(archive->size(), bundle::kPreflightBytes)));
+  std::vector<std::byte> head(
+      static_cast<std::size_t>(std::min<std::uint64_t>(archive->size(), bundle::kPreflightBytes)));
   archive->read_at(0, head);
   return head;
 }
@@ -132,8 +133,9 @@ bundle::BundleInfo info_of_head(std::span<const std::byte> head, const std::stri
 
 Source Source::open(const std::string& given) {
   if (given.find("://") != std::string::npos)
-    throw Error(ErrorKind::kUsage, "cannot fetch '" + given +
-                                       "': not available in this version: download it and give the file, or pipe it to '-'");
+    throw Error(ErrorKind::kUsage,
+                "cannot fetch '" + given +
+                    "': not available in this version: download it and give the file, or pipe it to '-'");
   Source source;
   source.given_ = given;
   if (given == "-") {

@@ -73,7 +73,9 @@ std::string to_json(const ServiceStatus& status) {
 
 std::string status_text(const std::string& text) try {
   const ordered_json json = ordered_json::parse(text);
-  const auto word = [](const ordered_json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+  const auto word = [](const ordered_json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
   std::string result = json.at("name").get<std::string>() + ": " + json.at("state").get<std::string>() +
                        (json.at("ready").get<bool>() ? ", ready" : "") + "\n";
   const auto line = [&](const char* label, const char* key) {
@@ -81,7 +83,8 @@ std::string status_text(const std::string& text) try {
   };
   line("release     ", "release");
   if (!json.at("generation").is_null())
-    result += "  generation  " + json["generation"].dump() + (json.at("good").get<bool>() ? ", good" : ", on trial") + "\n";
+    result +=
+        "  generation  " + json["generation"].dump() + (json.at("good").get<bool>() ? ", good" : ", on trial") + "\n";
   line("url         ", "url");
   line("health      ", "health_url");
   line("pid         ", "pid");
@@ -108,6 +111,8 @@ ServiceStatus stopped_status(const Store& store) {
   return status;
 }
 
-std::string service_name(const Store& store) { return store.path().substr(store.path().rfind('/') + 1); }
+std::string service_name(const Store& store) {
+  return store.path().substr(store.path().rfind('/') + 1);
+}
 
 }  // namespace holdall::launcher

@@ -15,7 +15,7 @@ struct ServiceStatus {
   std::string name;
   std::string state;  // stopped, starting, warming, running, draining, rolling_back, failed
   std::optional<Generation> generation;
-  bool good = false;  // the generation has passed its gate
+  bool good = false;                  // the generation has passed its gate
   pid_t pid = 0, supervisor_pid = 0;  // 0: none
   std::string url, health_url;        // empty: none
   bool ready = false;
@@ -26,7 +26,8 @@ struct ServiceStatus {
 // One line of JSON; what is not known is null.
 std::string to_json(const ServiceStatus& status);
 
-// For people, a line per fact, from the same JSON (a supervisor's answer or to_json). Throws Error{kInternal} if it is not.
+// For people, a line per fact, from the same JSON (a supervisor's answer or to_json). Throws Error{kInternal} if it is
+// not.
 std::string status_text(const std::string& json);
 
 // What the store alone says: stopped, or failed if the last activation failed its gate.

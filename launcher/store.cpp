@@ -54,9 +54,12 @@ std::string state_of(const Generations& generations, const std::string& release)
   std::string state = "installed";
   for (const auto& [number, held] : generations.releases) {
     if (held != release) continue;
-    if (generations.bad.contains(number)) state = "bad";
-    else if (generations.good.contains(number)) state = "good";
-    else if (generations.trials.contains(number)) state = "trial";
+    if (generations.bad.contains(number))
+      state = "bad";
+    else if (generations.good.contains(number))
+      state = "good";
+    else if (generations.trials.contains(number))
+      state = "trial";
   }
   return state;
 }
@@ -74,7 +77,8 @@ Store Store::open(const std::string& root, const std::string& name, const OpenOp
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) throw system_error(errno, "make folder", path);
   }
   FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder && errno == ENOENT) throw Error(ErrorKind::kNotFound, "'" + name + "' is not installed in '" + root + "'");
+  if (!folder && errno == ENOENT)
+    throw Error(ErrorKind::kNotFound, "'" + name + "' is not installed in '" + root + "'");
   if (!folder) throw system_error(errno, "open the store", path);
   check_owner(folder, path);
   if (!options.allow_network_filesystem) check_filesystem(folder, path);
@@ -125,10 +129,16 @@ std::optional<Generation> Store::follow(const std::string& link) const {
   return Generation{*number, found->second};
 }
 
-std::optional<Generation> Store::current() const { return follow("current"); }
-std::optional<Generation> Store::good() const { return follow("good"); }
+std::optional<Generation> Store::current() const {
+  return follow("current");
+}
+std::optional<Generation> Store::good() const {
+  return follow("good");
+}
 
-std::string Store::tree(const std::string& release) const { return path_ + "/releases/" + release + "/tree"; }
+std::string Store::tree(const std::string& release) const {
+  return path_ + "/releases/" + release + "/tree";
+}
 
 std::vector<ReleaseSummary> Store::releases() const {
   const Generations generations = read_generations(directory_.get());
@@ -165,8 +175,7 @@ std::optional<std::string> Store::rollback_target() const {
   const Generations generations = read_generations(directory_.get());
   for (auto item = generations.releases.rbegin(); item != generations.releases.rend(); ++item) {
     const auto& [number, release] = *item;
-    if (number < now->number && release != now->release && generations.good.contains(number) &&
-        find_release(release))
+    if (number < now->number && release != now->release && generations.good.contains(number) && find_release(release))
       return release;
   }
   return std::nullopt;
@@ -181,7 +190,8 @@ FileDescriptor Store::lease(const std::string& release) const {
     throw system_error(errno, "lock", release + "/.lease");
   }
   // gc may have moved it to the trash between opening and locking.
-  struct stat leased {}, named {};
+  struct stat leased {
+  }, named{};
   const FileDescriptor again = release_folder(release);
   if (::fstat(folder.get(), &leased) != 0 || ::fstat(again.get(), &named) != 0 || leased.st_ino != named.st_ino)
     throw Error(ErrorKind::kNotFound, "release '" + release + "' was collected just now");

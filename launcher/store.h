@@ -26,8 +26,8 @@ struct Generation {
 struct ReleaseSummary {
   std::string id, version;
   bool current = false, good = false;
-  std::string state;             // "installed", "trial", "good", "bad"
-  std::int64_t installed_at = 0; // seconds since the epoch
+  std::string state;              // "installed", "trial", "good", "bad"
+  std::int64_t installed_at = 0;  // seconds since the epoch
   std::uint64_t bytes = 0;
 };
 
@@ -62,11 +62,11 @@ class Store {
   std::optional<Generation> current() const;
   std::optional<Generation> good() const;
   std::vector<ReleaseSummary> releases() const;
-  std::string tree(const std::string& release) const;                    // absolute path of the release's tree
-  bundle::BundleInfo info(const std::string& release) const;             // of an installed release
+  std::string tree(const std::string& release) const;         // absolute path of the release's tree
+  bundle::BundleInfo info(const std::string& release) const;  // of an installed release
 
-  // The release a plain `rollback` goes to: that of the newest generation before the current one that passed its gate and
-  // has another release. nullopt: nothing to go back to.
+  // The release a plain `rollback` goes to: that of the newest generation before the current one that passed its gate
+  // and has another release. nullopt: nothing to go back to.
   std::optional<std::string> rollback_target() const;
 
   // Makes `release` current as a new generation with three trials (or at once good, if it has no service). Durable when
@@ -96,8 +96,8 @@ class Store {
       : path_(std::move(path)), directory_(std::move(directory)), disk_(std::move(disk)) {}
   Place at(const std::string& name) const { return {directory_.get(), name}; }
   std::optional<Generation> follow(const std::string& link) const;
-  FileDescriptor find_release(const std::string& release) const;     // empty: none of this name
-  FileDescriptor release_folder(const std::string& release) const;   // throws Error{kNotFound}
+  FileDescriptor find_release(const std::string& release) const;    // empty: none of this name
+  FileDescriptor release_folder(const std::string& release) const;  // throws Error{kNotFound}
   void recover();
   void point(const std::string& link, std::uint64_t generation);
 

@@ -182,8 +182,8 @@ void Supervision::advance() {
   if (stop_) return;
   if (candidate_ && !candidate_->ready && now >= candidate_->deadline) {
     const auto limit = std::chrono::duration_cast<Milliseconds>(candidate_->deadline - candidate_->begun);
-    fail(candidate_->generation, "was not ready within " + in_seconds(limit) +
-                                     (candidate_->status.empty() ? "" : ": " + candidate_->status));
+    fail(candidate_->generation,
+         "was not ready within " + in_seconds(limit) + (candidate_->status.empty() ? "" : ": " + candidate_->status));
   }
   const bool may_lock = now >= retry_at_;
   if (may_lock && candidate_ && candidate_->ready) pass_gate();
@@ -240,7 +240,8 @@ void Supervision::start_next() {
       throw bundle::system_error(errno, "make", store_.path() + "/data");
     Plan planned = plan(generation.release);
     report("start", generation.release, "generation " + std::to_string(generation.number));
-    const auto limit = options_.ready_timeout.value_or(std::chrono::seconds(planned.info.service->ready_timeout_seconds));
+    const auto limit =
+        options_.ready_timeout.value_or(std::chrono::seconds(planned.info.service->ready_timeout_seconds));
     const auto begun = Clock::now();
     candidate_.emplace(
         Instance{generation, *planned.info.service, ServiceProcess(planned.start), begun, begun + limit, {}});
@@ -280,8 +281,10 @@ void Supervision::pass_gate() {
     settled_ = true;
     if (options_.on_running) options_.on_running(http_->url(), first_failure_);
   }
-  if (first_failure_) finish_swap(first_failure_);
-  else if (swap_) swap_->handed_over = Clock::now() + kHandOver;
+  if (first_failure_)
+    finish_swap(first_failure_);
+  else if (swap_)
+    swap_->handed_over = Clock::now() + kHandOver;
   first_failure_.reset();
 }
 

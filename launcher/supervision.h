@@ -19,7 +19,8 @@
 namespace holdall::launcher {
 
 // A generation is in one of four places on its way: next_ (to be started), candidate_ (started, its gate still ahead),
-// serving_ (its gate passed) and, on its way out, draining_. failed_ is a start whose failure the store does not know yet.
+// serving_ (its gate passed) and, on its way out, draining_. failed_ is a start whose failure the store does not know
+// yet.
 class Supervision {
  public:
   // Takes the supervisor's lock and the sockets. Throws as supervise() does.
@@ -60,9 +61,9 @@ class Supervision {
   struct Swap {  // a swap under way, and who waits for its end
     std::uint64_t client = 0;
     SwitchReport report;
-    std::string from;  // the release before
-    std::optional<std::uint64_t> taken_back_by;   // the client of a rollback that came meanwhile
-    std::optional<Clock::time_point> handed_over; // the new one serves; until then the old one may say STOPPING=1
+    std::string from;                              // the release before
+    std::optional<std::uint64_t> taken_back_by;    // the client of a rollback that came meanwhile
+    std::optional<Clock::time_point> handed_over;  // the new one serves; until then the old one may say STOPPING=1
   };
   struct Stop {
     int exit_code = 0;

@@ -16,7 +16,9 @@ using bundle::ErrorKind;
 using nlohmann::json;
 
 // Text of a service or a path may hold any bytes; an answer is always JSON.
-std::string line_of(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string line_of(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 std::string line_of(const SwitchReport& report) {
   return line_of({{"generation", report.generation.number},
@@ -53,7 +55,8 @@ void Supervision::answer_request(std::uint64_t client, const std::string& line) 
   } else if (command == "stop") {
     std::optional<Milliseconds> timeout;
     if (request.contains("timeout")) timeout = std::chrono::seconds(request["timeout"].get<std::uint32_t>());
-    if (!stop_) begin_stop(0, timeout);
+    if (!stop_)
+      begin_stop(0, timeout);
     else if (timeout)
       for (Instance& instance : draining_) instance.deadline = std::min(instance.deadline, Clock::now() + *timeout);
     stop_->clients.push_back(client);
@@ -67,7 +70,8 @@ void Supervision::ask_swap(std::uint64_t client, const std::string& release) {
   if (swap_ && swap_->handed_over) finish_swap(std::nullopt);
   if (swap_ && swap_->from == release && !swap_->taken_back_by) return take_back(client);
   if (asked_ || swap_ || !settled_)
-    throw Error(ErrorKind::kBusy, "another release is being started: wait for it, or take it back with 'holdall rollback'");
+    throw Error(ErrorKind::kBusy,
+                "another release is being started: wait for it, or take it back with 'holdall rollback'");
   const auto current = store_.current();
   if (current && current->release == release) return control_->answer(client, line_of(SwitchReport{*current, 0}));
   // Everything that can be refused is refused before anything is stopped or written.
@@ -99,8 +103,8 @@ void Supervision::begin_swap() {
   // A restart that was under way or due is no longer wanted.
   if (candidate_) fail(candidate_->generation, "");
   failed_.reset();
-  const bool alone = wants_device_alone(asked.release) ||
-                     (serving_ && serving_->service.swap == bundle::SwapMode::kReplace);
+  const bool alone =
+      wants_device_alone(asked.release) || (serving_ && serving_->service.swap == bundle::SwapMode::kReplace);
   if (alone && serving_) {
     const Milliseconds limit = drain_timeout(*serving_);
     drain(std::move(*serving_), limit);
@@ -128,8 +132,10 @@ void Supervision::finish_swap(const std::optional<std::string>& failure) {
   const std::string message = *failure + (serving_ ? ": '" + serving_->generation.release + "' serves" : "");
   refuse(swap.client, ErrorKind::kNotReady, message);
   if (!swap.taken_back_by) return;
-  if (serving_) control_->answer(*swap.taken_back_by, line_of(SwitchReport{serving_->generation, 0}));
-  else refuse(*swap.taken_back_by, ErrorKind::kNotReady, message);
+  if (serving_)
+    control_->answer(*swap.taken_back_by, line_of(SwitchReport{serving_->generation, 0}));
+  else
+    refuse(*swap.taken_back_by, ErrorKind::kNotReady, message);
 }
 
 void Supervision::refuse(std::uint64_t client, ErrorKind kind, const std::string& message) {
@@ -166,6 +172,8 @@ void Supervision::report(const std::string& stage, const std::string& release, c
   if (options_.on_event) options_.on_event({stage, release, detail, seconds});
 }
 
-void Supervision::note_error(const std::string& message) { last_error_ = message; }
+void Supervision::note_error(const std::string& message) {
+  last_error_ = message;
+}
 
 }  // namespace holdall::launcher

@@ -27,8 +27,8 @@ FileDescriptor open_log(const Store& store) {
   const std::string path = store.path() + "/logs/service.log";
   if (::mkdirat(store.directory_fd(), "logs", 0700) != 0 && errno != EEXIST)
     throw bundle::system_error(errno, "make", store.path() + "/logs");
-  FileDescriptor log(::openat(store.directory_fd(), "logs/service.log",
-                              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+  FileDescriptor log(
+      ::openat(store.directory_fd(), "logs/service.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!log) throw bundle::system_error(errno, "open", path);
   return log;
 }
@@ -93,7 +93,8 @@ std::string hear(const FileDescriptor& pipe, pid_t child, const SignalWatch& sig
     text.append(buffer.data(), static_cast<std::size_t>(size));
   }
   if (interrupted) {
-    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
     throw Error(ErrorKind::kInterrupted, "interrupted before the service was ready");
   }
   return text;

@@ -1,4 +1,5 @@
-// Keeps one service running: holds its sockets, starts it, waits for its gate, swaps releases, goes back when one fails.
+// Keeps one service running: holds its sockets, starts it, waits for its gate, swaps releases, goes back when one
+// fails.
 //
 // The control socket ROOT/<name>/control takes one JSON line and answers with one:
 //   {"command":"status"}                              → the object of `holdall status --json`
@@ -21,11 +22,11 @@
 namespace holdall::launcher {
 
 struct ServiceOptions {
-  std::string model;                     // external model folder, absolute
-  std::string host = "127.0.0.1";        // an IP address or "localhost" (a static program cannot ask the host's resolver)
-  int port = 8080, health_port = 0;      // 0: any free port
+  std::string model;                 // external model folder, absolute
+  std::string host = "127.0.0.1";    // an IP address or "localhost" (a static program cannot ask the host's resolver)
+  int port = 8080, health_port = 0;  // 0: any free port
   std::string device = "auto";
-  std::vector<std::string> arguments;    // after "--"
+  std::vector<std::string> arguments;  // after "--"
 };
 
 // What happened, for people who watch: a stage of the start ("start", "warm", "ready"), a swap, a death, a return.
@@ -45,14 +46,15 @@ struct SupervisorOptions {
   std::chrono::milliseconds lock_timeout{10000};
 };
 
-// Supervises until a stop is asked for or a signal comes; returns the exit code: 0 after stop or SIGTERM, 130 after SIGINT.
-// A second signal kills at once. Call it from the main thread, with SIGCHLD not otherwise used. A first start that fails
-// goes back to the last good release and serves that. Throws Error{kBusy} if another supervisor runs here or the port is
-// taken, Error{kNotReady} if no release passes its gate, Error{kNotFound} if nothing is active.
+// Supervises until a stop is asked for or a signal comes; returns the exit code: 0 after stop or SIGTERM, 130 after
+// SIGINT. A second signal kills at once. Call it from the main thread, with SIGCHLD not otherwise used. A first start
+// that fails goes back to the last good release and serves that. Throws Error{kBusy} if another supervisor runs here or
+// the port is taken, Error{kNotReady} if no release passes its gate, Error{kNotFound} if nothing is active.
 int supervise(Store& store, const ServiceOptions& service, const SupervisorOptions& options = {});
 
-// The same supervisor in the background, its output in ROOT/<name>/logs/service.log: returns the URL once the service is
-// ready. Throws what the first start failed with: Error{kNotReady} also when the last good release runs in its stead.
+// The same supervisor in the background, its output in ROOT/<name>/logs/service.log: returns the URL once the service
+// is ready. Throws what the first start failed with: Error{kNotReady} also when the last good release runs in its
+// stead.
 std::string supervise_detached(Store& store, const ServiceOptions& service, const SupervisorOptions& options = {});
 
 // What a running supervisor answers to one JSON line on the control socket; nullopt if none runs. Throws
@@ -66,12 +68,13 @@ struct SwitchReport {
 };
 
 // use and rollback through a running supervisor; nullopt if none runs. They wait for the gate and throw the answer's
-// error: Error{kNotReady} when the service went back. The caller must not hold the store's lock: the supervisor takes it.
+// error: Error{kNotReady} when the service went back. The caller must not hold the store's lock: the supervisor takes
+// it.
 std::optional<SwitchReport> use_running(const Store& store, const std::string& release);
 std::optional<SwitchReport> rollback_running(const Store& store, const std::optional<std::string>& to);
 
-// stop through a running supervisor; false if none runs. Returns when the service, its sockets and its supervisor's lock
-// are gone. `timeout` absent: the bundle's drain timeout.
+// stop through a running supervisor; false if none runs. Returns when the service, its sockets and its supervisor's
+// lock are gone. `timeout` absent: the bundle's drain timeout.
 bool stop_running(const Store& store, std::optional<std::chrono::seconds> timeout);
 
 // The object of `status --json`: the supervisor's answer, or what the store alone says when none runs.

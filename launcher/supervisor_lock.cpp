@@ -47,7 +47,9 @@ SupervisorLock::SupervisorLock(const Store& store, std::chrono::milliseconds pat
 }
 
 // Told explicitly: a copy may still be open in a process that is being killed.
-SupervisorLock::~SupervisorLock() { ::flock(file_.get(), LOCK_UN); }
+SupervisorLock::~SupervisorLock() {
+  ::flock(file_.get(), LOCK_UN);
+}
 
 void SupervisorLock::note_service(pid_t service) const {
   write(std::to_string(::getpid()) + "\n" + std::to_string(service) + "\n");

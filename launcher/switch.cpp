@@ -35,11 +35,11 @@ Switched activate(Store& store, const StoreLock& lock, const std::string& releas
 void require_whole(const Store& store, const std::string& release, bool hash_all) {
   const auto faults = store.check_release(release, hash_all);
   if (!faults.empty())
-    throw Error(ErrorKind::kStorage,
-                "release '" + release + "' is damaged: " + faults.front() + ": install it again");
+    throw Error(ErrorKind::kStorage, "release '" + release + "' is damaged: " + faults.front() + ": install it again");
 }
 
-Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release, const CommonOptions& options) {
+Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release,
+                   const CommonOptions& options) {
   if (supervisor_runs(store)) {
     lock.reset();
     if (const auto report = use_running(store, release))

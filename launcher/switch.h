@@ -18,7 +18,8 @@ struct Switched {
 // Activates `release`; when it is current already nothing happens. `lock` is given up first if a supervisor runs,
 // because the supervisor takes it itself. Throws Error{kNotFound} for an unknown release, Error{kStorage} for a damaged
 // one, Error{kNotReady} when the service went back.
-Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release, const CommonOptions& options);
+Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release,
+                   const CommonOptions& options);
 
 // Throws Error{kStorage} naming the first fault. `hash_all`: reads every byte.
 void require_whole(const Store& store, const std::string& release, bool hash_all);

@@ -88,13 +88,12 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   PackResult result;
   Progress progress(request.verbosity, plan.info.bytes);
   PackOptions options;
-  options.writer = {
-      .level = request.level,
-      .threads = request.threads,
-      .mtime = request.mtime,
-      .archive_digest =
-          request.format == Output::kJson ? bundle::ArchiveDigest::kCompute : bundle::ArchiveDigest::kSkip,
-      .root = {}};
+  options.writer = {.level = request.level,
+                    .threads = request.threads,
+                    .mtime = request.mtime,
+                    .archive_digest = request.format == Output::kJson ? bundle::ArchiveDigest::kCompute
+                                                                      : bundle::ArchiveDigest::kSkip,
+                    .root = {}};
   options.allowed_leaks = request.allowed_leaks;
   options.on_read = [&](std::uint64_t bytes) {
     interrupt.check();

@@ -79,8 +79,8 @@ void LeakScanner::finish() {
   seam_.clear();
 }
 
-// `text` ends at end_. Hits that begin at next_ or later and before `limit`: what follows them is in `text`, or the file
-// ends; so is what precedes them, as far as it matters.
+// `text` ends at end_. Hits that begin at next_ or later and before `limit`: what follows them is in `text`, or the
+// file ends; so is what precedes them, as far as it matters.
 void LeakScanner::scan(std::string_view text, std::uint64_t limit) {
   const std::uint64_t start = end_ - text.size();
   const auto is_leak = [&](NeedleHit hit) {

@@ -7,13 +7,13 @@
 namespace holdall::runtime {
 
 enum class ErrorKind {
-  kInternal,      // HTTP 500, exit 1
-  kBadRequest,    // HTTP 400 with `param`, exit 2
-  kBadModel,      // the checkpoint is wrong: unknown class, missing tensor, bad JSON. Exit 3
-  kStorage,       // cannot read or write. Exit 6
-  kNotFound,      // file or folder missing. Exit 7
-  kOutOfMemory,   // HTTP 507, exit 1
-  kCancelled,     // the caller's cancellation was seen at a step boundary. Exit 130
+  kInternal,     // HTTP 500, exit 1
+  kBadRequest,   // HTTP 400 with `param`, exit 2
+  kBadModel,     // the checkpoint is wrong: unknown class, missing tensor, bad JSON. Exit 3
+  kStorage,      // cannot read or write. Exit 6
+  kNotFound,     // file or folder missing. Exit 7
+  kOutOfMemory,  // HTTP 507, exit 1
+  kCancelled,    // the caller's cancellation was seen at a step boundary. Exit 130
 };
 
 class Error : public std::runtime_error {
@@ -31,12 +31,18 @@ class Error : public std::runtime_error {
 
 inline int exit_code(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::kBadRequest: return 2;
-    case ErrorKind::kBadModel: return 3;
-    case ErrorKind::kStorage: return 6;
-    case ErrorKind::kNotFound: return 7;
-    case ErrorKind::kCancelled: return 130;
-    default: return 1;
+    case ErrorKind::kBadRequest:
+      return 2;
+    case ErrorKind::kBadModel:
+      return 3;
+    case ErrorKind::kStorage:
+      return 6;
+    case ErrorKind::kNotFound:
+      return 7;
+    case ErrorKind::kCancelled:
+      return 130;
+    default:
+      return 1;
   }
 }
 

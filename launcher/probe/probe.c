@@ -1,11 +1,12 @@
 /* holdall-probe LIBCUDA: asks the driver what it is and which devices it sees, one JSON object per line on stdout.
  *
- * The launcher is static and cannot dlopen, and a broken driver may hang or crash whoever loads it: so this small dynamic
- * program does, in a child with a deadline. It must load on any glibc of the last twenty years, hence its own _start, no
- * start files, and the oldest symbol version of everything it calls (a test reads them).
+ * The launcher is static and cannot dlopen, and a broken driver may hang or crash whoever loads it: so this small
+ * dynamic program does, in a child with a deadline. It must load on any glibc of the last twenty years, hence its own
+ * _start, no start files, and the oldest symbol version of everything it calls (a test reads them).
  *
  * Each line says what is about to happen or what happened, so that the last line of a probe that died says where:
- *   {"event":"loading"} {"event":"load_failed","message":M} {"event":"loaded"} {"event":"version","result":R,"version":V}
+ *   {"event":"loading"} {"event":"load_failed","message":M} {"event":"loaded"}
+ * {"event":"version","result":R,"version":V}
  *   {"event":"init"} {"event":"initialised"} {"event":"failed","call":C,"result":R}
  *   {"event":"device","index":I,"name":N,"uuid":U,"capability":"9.0","memory_bytes":B} {"event":"done"}
  */
@@ -40,15 +41,15 @@ USE_OLDEST(__libc_start_main);
 /* From NVIDIA's driver API: CUresult 0 is success; attributes 75 and 76 are the compute capability. */
 enum { kSuccess = 0, kCapabilityMajor = 75, kCapabilityMinor = 76, kLine = 2048 };
 typedef int (*InitFunction)(unsigned);
-typedef int (*GetIntFunction)(int *);
-typedef int (*DeviceGetFunction)(int *, int);
-typedef int (*NameFunction)(char *, int, int);
-typedef int (*AttributeFunction)(int *, int, int);
-typedef int (*MemoryFunction)(size_t *, int);
-typedef int (*UuidFunction)(unsigned char *, int);
+typedef int (*GetIntFunction)(int*);
+typedef int (*DeviceGetFunction)(int*, int);
+typedef int (*NameFunction)(char*, int, int);
+typedef int (*AttributeFunction)(int*, int, int);
+typedef int (*MemoryFunction)(size_t*, int);
+typedef int (*UuidFunction)(unsigned char*, int);
 
 /* Whole lines by one write each: what was said before a crash is not lost in a buffer. */
-static void say(const char *line, int length) {
+static void say(const char* line, int length) {
   if (length > kLine - 1) length = kLine - 1;
   for (int sent = 0; sent < length;) {
     ssize_t n = write(1, line + sent, (size_t)(length - sent));
@@ -57,19 +58,19 @@ static void say(const char *line, int length) {
   }
 }
 
-static void say_text(const char *text) {
+static void say_text(const char* text) {
   int length = 0;
   while (text[length]) ++length;
   say(text, length);
 }
 
-static void fail(const char *call, int result) {
+static void fail(const char* call, int result) {
   char line[kLine];
   say(line, snprintf(line, sizeof line, "{\"event\":\"failed\",\"call\":\"%s\",\"result\":%d}\n", call, result));
 }
 
 /* What a JSON string may hold: printable ASCII, escaped; other bytes become '?'. */
-static void escape(const char *text, char *out, int capacity) {
+static void escape(const char* text, char* out, int capacity) {
   int at = 0;
   for (; *text && at < capacity - 2; ++text) {
     char c = *text;
@@ -79,7 +80,7 @@ static void escape(const char *text, char *out, int capacity) {
   out[at] = 0;
 }
 
-static void say_device(void *library, int index) {
+static void say_device(void* library, int index) {
   DeviceGetFunction get = (DeviceGetFunction)dlsym(library, "cuDeviceGet");
   NameFunction get_name = (NameFunction)dlsym(library, "cuDeviceGetName");
   AttributeFunction attribute = (AttributeFunction)dlsym(library, "cuDeviceGetAttribute");
@@ -106,7 +107,8 @@ static void say_device(void *library, int index) {
   if (get_uuid && get_uuid(id, device) == kSuccess) {
     int at = snprintf(uuid, sizeof uuid, "GPU-");
     for (int i = 0; i < 16; ++i)
-      at += snprintf(uuid + at, sizeof uuid - (size_t)at, "%s%02x", (i == 4 || i == 6 || i == 8 || i == 10) ? "-" : "", id[i]);
+      at += snprintf(uuid + at, sizeof uuid - (size_t)at, "%s%02x", (i == 4 || i == 6 || i == 8 || i == 10) ? "-" : "",
+                     id[i]);
   }
   say(line, snprintf(line, sizeof line,
                      "{\"event\":\"device\",\"index\":%d,\"name\":\"%s\",\"uuid\":\"%s\",\"capability\":\"%d.%d\","
@@ -114,13 +116,13 @@ static void say_device(void *library, int index) {
                      index, name, uuid, major, minor, (unsigned long long)bytes));
 }
 
-__attribute__((used)) static int probe_main(int argc, char **argv) {
+__attribute__((used)) static int probe_main(int argc, char** argv) {
   char line[kLine], message[kLine / 2];
   if (argc != 2) _exit(2);
   say_text("{\"event\":\"loading\"}\n");
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_GLOBAL);
+  void* library = dlopen(argv[1], RTLD_NOW | RTLD_GLOBAL);
   if (!library) {
-    const char *why = dlerror();
+    const char* why = dlerror();
     escape(why ? why : "unknown", message, (int)sizeof message);
     say(line, snprintf(line, sizeof line, "{\"event\":\"load_failed\",\"message\":\"%s\"}\n", message));
     _exit(0);

@@ -238,9 +238,8 @@ class ExtractRelocated : public Extract {
  protected:
   testing::Bytes pack(const std::string& contents, std::vector<Relocation> records) {
     testing::Bytes archive;
-    Writer writer(testing::small_info(), {.threads = 1}, [&](std::span<const std::byte> data) {
-      archive.insert(archive.end(), data.begin(), data.end());
-    });
+    Writer writer(testing::small_info(), {.threads = 1},
+                  [&](std::span<const std::byte> data) { archive.insert(archive.end(), data.begin(), data.end()); });
     Entry entry = testing::entry_of({"file", EntryType::kRegular, contents});
     entry.relocations = std::move(records);
     writer.add(entry, testing::source_of(contents));
@@ -256,8 +255,8 @@ TEST_F(ExtractRelocated, PutsThePrefixIntoAText) {
   ExtractOptions options;
   options.prefix = "/opt/elsewhere";
   const auto files = extract_to_tree(
-      testing::open_bytes(pack(text, {{RelocationKind::kText, 2, length, 0},
-                                      {RelocationKind::kText, text.rfind(hole), length, 0}})),
+      testing::open_bytes(
+          pack(text, {{RelocationKind::kText, 2, length, 0}, {RelocationKind::kText, text.rfind(hole), length, 0}})),
       options);
   EXPECT_EQ(read("file"), "#!/opt/elsewhere/bin/tool\nroot=/opt/elsewhere\n");
   EXPECT_EQ(files.back().size, read("file").size());

@@ -13,7 +13,7 @@ namespace holdall::bundle::testing {
 
 // `original` with other frames or another TOC, right in every checksum: what only a forger makes.
 inline Bytes forge(const Bytes& original, const std::function<void(std::vector<Bytes>&)>& change_frames,
-            const std::function<void(Toc&)>& change_toc) {
+                   const std::function<void(Toc&)>& change_toc) {
   const Reader reader = open_bytes(original);
   std::vector<Bytes> contents;
   std::vector<std::byte> scratch;

@@ -13,7 +13,9 @@
 namespace holdall::bundle {
 namespace {
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
 
 TEST(OrderedHash, GivesTheDigestOfTheWholeInWhateverOrderTheChunksCome) {
   const std::vector<std::string> chunks = {"one", "two", "three", "four"};

@@ -94,7 +94,9 @@ TEST_P(SafeFolderBy, RefusesAnotherFilesystem) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Resolvers, SafeFolderBy, ::testing::Values(Resolver::kKernel, Resolver::kByComponent),
-                         [](const auto& resolver) { return resolver.param == Resolver::kKernel ? "Kernel" : "ByComponent"; });
+                         [](const auto& resolver) {
+                           return resolver.param == Resolver::kKernel ? "Kernel" : "ByComponent";
+                         });
 
 }  // namespace
 }  // namespace holdall::bundle

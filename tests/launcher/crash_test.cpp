@@ -1,5 +1,6 @@
 // Every change to the disk is a place where the process may die. Each test kills it before the first change, before the
-// second, and so on, then recovers (the recovery is killed at each of its own changes, too) and looks at what must hold:
+// second, and so on, then recovers (the recovery is killed at each of its own changes, too) and looks at what must
+// hold:
 //   current and good resolve and verify; what was acknowledged stays; running the command again brings it about;
 //   nothing outside the store changes; no litter is left.
 #include <sys/wait.h>
@@ -21,7 +22,8 @@ class Crash : public testing::StoreTest {
  protected:
   using Command = std::function<void(Store&, const StoreLock&)>;
 
-  // Runs `command` in a child that dies before its change number `last`. True: it was killed; false: it came to its end.
+  // Runs `command` in a child that dies before its change number `last`. True: it was killed; false: it came to its
+  // end.
   bool killed_at(int last, const Command& command) {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -65,7 +67,10 @@ class Crash : public testing::StoreTest {
                        const std::function<void()>& after) {
     fs::create_directories(temporary_.path() / "beside");
     std::ofstream(temporary_.path() / "beside/file") << "untouched";
-    { Store store = open(); const StoreLock held = lock(store); }
+    {
+      Store store = open();
+      const StoreLock held = lock(store);
+    }
     const fs::path saved = temporary_.path() / "saved";
     fs::copy(root(), saved, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     int change = 1;
@@ -209,14 +214,14 @@ TEST_F(Crash, SpendingATrialNeverGivesOneBack) {
 
 TEST_F(Crash, CollectionTakesAReleaseWithItsGenerations) {
   const std::string one = good_version("1"), two = good_version("2"), three = good_version("3");
-  at_every_change(
-      [&](Store& store, const StoreLock& held) { collect(store, held, {.keep = 1, .unused = false, .dry_run = false}); },
-      [&] { EXPECT_EQ(current(), three); },
-      [&] {
-        EXPECT_EQ(open().releases().size(), 1U);
-        EXPECT_EQ(testing::names_below(path() / "gens"), std::vector<std::string>{"3"});
-        EXPECT_EQ(testing::names_below(path() / "state"), std::vector<std::string>{"good.3"});
-      });
+  at_every_change([&](Store& store,
+                      const StoreLock& held) { collect(store, held, {.keep = 1, .unused = false, .dry_run = false}); },
+                  [&] { EXPECT_EQ(current(), three); },
+                  [&] {
+                    EXPECT_EQ(open().releases().size(), 1U);
+                    EXPECT_EQ(testing::names_below(path() / "gens"), std::vector<std::string>{"3"});
+                    EXPECT_EQ(testing::names_below(path() / "state"), std::vector<std::string>{"good.3"});
+                  });
 }
 
 }  // namespace

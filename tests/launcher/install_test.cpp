@@ -105,18 +105,19 @@ class InstallModel : public Install {
     bundle::BundleInfo info = testing::info_of("1", testing::Kind::kFilesOnly);
     info.model = bundle::Model{.path = "model", .name = "tiny", .external = false, .digest = digest, .golden = {}};
     using bundle::EntryType;
-    return bundle::testing::pack(
-               {{"model", EntryType::kDirectory, {}}, {"model/weights", EntryType::kRegular, "1234"}}, {.threads = 1}, info)
+    return bundle::testing::pack({{"model", EntryType::kDirectory, {}}, {"model/weights", EntryType::kRegular, "1234"}},
+                                 {.threads = 1}, info)
         .archive;
   }
   static std::string right() {
     const std::string weights = "1234";
-    return bundle::to_string(
-        bundle::model_digest({{"weights", bundle::sha256(std::as_bytes(std::span(weights)))}}));
+    return bundle::to_string(bundle::model_digest({{"weights", bundle::sha256(std::as_bytes(std::span(weights)))}}));
   }
 };
 
-TEST_F(InstallModel, TakesAnEmbeddedModelWithThePinnedDigest) { EXPECT_NO_THROW(install_bytes(with_model(right()))); }
+TEST_F(InstallModel, TakesAnEmbeddedModelWithThePinnedDigest) {
+  EXPECT_NO_THROW(install_bytes(with_model(right())));
+}
 
 TEST_F(InstallModel, RefusesAnEmbeddedModelWithAnotherDigest) {
   const std::string wrong = "sha256:" + std::string(64, '0');

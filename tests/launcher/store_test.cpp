@@ -141,8 +141,7 @@ TEST_F(StoreTest, BelongsToItsUserAlone) {
 TEST_F(StoreTest, ASecondHolderOfTheLockIsToldTheFirstOnesPid) {
   Store first = open(), second = open();
   const StoreLock held = lock(first);
-  const std::string message =
-      error_of(ErrorKind::kBusy, [&] { second.lock(std::chrono::milliseconds(0)); });
+  const std::string message = error_of(ErrorKind::kBusy, [&] { second.lock(std::chrono::milliseconds(0)); });
   EXPECT_NE(message.find("pid " + std::to_string(::getpid())), std::string::npos) << message;
 }
 
@@ -217,9 +216,9 @@ TEST_F(StoreTest, ActivationMakesEachStepDurableBeforeTheNext) {
   const StoreLock held = lock(store);
   calls.clear();
   store.activate(held, id);
-  EXPECT_EQ(calls, (std::vector<std::string>{"symlink 1", "fsync gens", "write temporary", "fsync temporary",
-                                             "rename trial.1", "fsync state", "symlink temporary", "rename current",
-                                             "fsync current"}));
+  EXPECT_EQ(calls,
+            (std::vector<std::string>{"symlink 1", "fsync gens", "write temporary", "fsync temporary", "rename trial.1",
+                                      "fsync state", "symlink temporary", "rename current", "fsync current"}));
   calls.clear();
   store.spend_trial(held, 1);
   EXPECT_EQ(calls, (std::vector<std::string>{"rename trial.1", "fsync state"}));

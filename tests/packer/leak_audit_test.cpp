@@ -53,7 +53,8 @@ TEST(LeakAudit, FindsTheSameInLargeAndInSmallPieces) {
   const std::string name(5000, 'n');  // longer than what is looked back at
   std::string text;
   for (const std::size_t gap : {0, 1, 63, 64, 65, 4095, 4096, 4108, 8192, 20'000}) {
-    text += std::string(gap, '.') + " /build/app/x" + std::string(gap, 'b') + " /backup/build/app /" + name + "/build/app";
+    text +=
+        std::string(gap, '.') + " /build/app/x" + std::string(gap, 'b') + " /backup/build/app /" + name + "/build/app";
   }
   const Offsets whole = offsets(text, kSource);
   EXPECT_EQ(whole.front(), 1U);

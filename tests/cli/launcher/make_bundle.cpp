@@ -20,7 +20,8 @@ ByteSource text_source(std::string text) {
   };
 }
 
-void add(Writer& writer, const std::string& path, EntryType type, const std::string& contents, bool executable = false) {
+void add(Writer& writer, const std::string& path, EntryType type, const std::string& contents,
+         bool executable = false) {
   Entry entry;
   entry.path = path;
   entry.type = type;

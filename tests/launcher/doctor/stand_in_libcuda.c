@@ -24,7 +24,7 @@
 #define GIB 80
 #endif
 
-int cuDriverGetVersion(int *version) {
+int cuDriverGetVersion(int* version) {
   *version = VERSION;
   return 0;
 }
@@ -47,34 +47,34 @@ int cuInit(unsigned flags) {
   return INIT_RESULT;
 }
 
-int cuDeviceGetCount(int *count) {
+int cuDeviceGetCount(int* count) {
   *count = DEVICES;
   return 0;
 }
 
-int cuDeviceGet(int *device, int index) {
+int cuDeviceGet(int* device, int index) {
   *device = index + 100;
   return 0;
 }
 
-int cuDeviceGetName(char *name, int size, int device) {
+int cuDeviceGetName(char* name, int size, int device) {
   snprintf(name, (size_t)size, "Stand-in \"%d\"", device - 100);
   return 0;
 }
 
-int cuDeviceGetAttribute(int *value, int attribute, int device) {
+int cuDeviceGetAttribute(int* value, int attribute, int device) {
   (void)device;
   *value = attribute == 75 ? MAJOR : attribute == 76 ? MINOR : -1;
   return 0;
 }
 
-int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+int cuDeviceTotalMem_v2(size_t* bytes, int device) {
   (void)device;
   *bytes = (size_t)GIB << 30;
   return 0;
 }
 
-int cuDeviceGetUuid(unsigned char *uuid, int device) {
+int cuDeviceGetUuid(unsigned char* uuid, int device) {
   for (int i = 0; i < 16; ++i) uuid[i] = (unsigned char)(16 * i + device - 100);
   return 0;
 }

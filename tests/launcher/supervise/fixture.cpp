@@ -75,7 +75,8 @@ std::optional<std::string> get(const std::string& url, const std::string& path) 
   std::string answer;
   char buffer[4096];
   ssize_t size = 0;
-  while ((size = ::recv(socket.get(), buffer, sizeof buffer, 0)) > 0) answer.append(buffer, static_cast<std::size_t>(size));
+  while ((size = ::recv(socket.get(), buffer, sizeof buffer, 0)) > 0)
+    answer.append(buffer, static_cast<std::size_t>(size));
   const std::size_t body = answer.find("\r\n\r\n");
   if (size < 0 || body == std::string::npos || body + 4 == answer.size()) return std::nullopt;
   return answer.substr(body + 4);
@@ -109,8 +110,10 @@ SuperviseTest::~SuperviseTest() {
     ::waitpid(pid, &status, 0);
   }
   std::error_code ignored;
-  if (HasFailure()) std::fprintf(stderr, "left for inspection: %s\n%s", root_.c_str(), log().c_str());
-  else fs::remove_all(root_, ignored);
+  if (HasFailure())
+    std::fprintf(stderr, "left for inspection: %s\n%s", root_.c_str(), log().c_str());
+  else
+    fs::remove_all(root_, ignored);
 }
 
 std::string SuperviseTest::add_release(const Release& release) {

@@ -85,8 +85,8 @@ TEST(ServiceArguments, RefusesABundleWithoutAService) {
 }
 
 TEST(ServiceEnvironment, DropsWhatWouldLoadForeignCode) {
-  const Environment inherited = {{"PATH", "/bin"},         {"LD_LIBRARY_PATH", "/x"}, {"LD_PRELOAD", "/x.so"},
-                                 {"PYTHONPATH", "/x"},     {"PYTHONHOME", "/x"}};
+  const Environment inherited = {
+      {"PATH", "/bin"}, {"LD_LIBRARY_PATH", "/x"}, {"LD_PRELOAD", "/x.so"}, {"PYTHONPATH", "/x"}, {"PYTHONHOME", "/x"}};
   const Environment result = service_environment(inherited, {}, kPlace, KeepEnvironment::kNo);
   EXPECT_EQ(result.at("PATH"), "/bin");
   for (const char* name : {"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
@@ -95,7 +95,7 @@ TEST(ServiceEnvironment, DropsWhatWouldLoadForeignCode) {
 }
 
 TEST(ServiceEnvironment, DropsWhatAServiceManagerAboveSaidToTheLauncher) {
-  const Environment inherited = {{"NOTIFY_SOCKET", "@x"}, {"LISTEN_FDS", "3"},  {"LISTEN_PID", "1"},
+  const Environment inherited = {{"NOTIFY_SOCKET", "@x"}, {"LISTEN_FDS", "3"},   {"LISTEN_PID", "1"},
                                  {"LISTEN_FDNAMES", "a"}, {"WATCHDOG_PID", "1"}, {"WATCHDOG_USEC", "1"},
                                  {"HOLDALL_PORT", "9"}};
   EXPECT_THAT(service_environment(inherited, {}, kPlace, KeepEnvironment::kYes),
@@ -106,9 +106,9 @@ TEST(ServiceEnvironment, DropsWhatAServiceManagerAboveSaidToTheLauncher) {
 TEST(ServiceEnvironment, LetsTheBundleSpeakLastAndTheUserKeepHisCudaSettings) {
   bundle::Service service;
   service.environment = {{"OMP_NUM_THREADS", "4"}, {"LD_LIBRARY_PATH", "/of/the/bundle"}};
-  const Environment result = service_environment(
-      {{"OMP_NUM_THREADS", "1"}, {"CUDA_MODULE_LOADING", "EAGER"}, {"CUDA_CACHE_PATH", "/cache"}}, service, kPlace,
-      KeepEnvironment::kNo);
+  const Environment result =
+      service_environment({{"OMP_NUM_THREADS", "1"}, {"CUDA_MODULE_LOADING", "EAGER"}, {"CUDA_CACHE_PATH", "/cache"}},
+                          service, kPlace, KeepEnvironment::kNo);
   EXPECT_EQ(result.at("OMP_NUM_THREADS"), "4");
   EXPECT_EQ(result.at("LD_LIBRARY_PATH"), "/of/the/bundle");
   EXPECT_EQ(result.at("CUDA_MODULE_LOADING"), "EAGER");

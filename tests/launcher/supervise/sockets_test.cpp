@@ -129,7 +129,9 @@ TEST_F(ControlSocketTest, ReplacesAStaleSocketAndRemovesItsOwn) {
   EXPECT_TRUE(connect_control(directory_.get()));
 }
 
-TEST_F(ControlSocketTest, NobodyListeningIsNoError) { EXPECT_FALSE(connect_control(directory_.get())); }
+TEST_F(ControlSocketTest, NobodyListeningIsNoError) {
+  EXPECT_FALSE(connect_control(directory_.get()));
+}
 
 TEST_F(ControlSocketTest, DropsALineWithoutEnd) {
   ControlServer server(directory_.get());

@@ -52,7 +52,8 @@ TEST_F(SuperviseTest, GivesTheServiceItsSocketsByNameAndNothingElse) {
   EXPECT_THAT(descriptors, HasSubstr("6 " + store_.path() + "/supervisor"));
   // 7 and 8 are the connection and the folder that lists the descriptors.
   EXPECT_THAT(descriptors, Not(ContainsRegex("\n(9|1[0-9]) ")));
-  EXPECT_THAT(get(status_field(store_, "health_url").substr(1, std::string::npos), "/").value_or(""), HasSubstr("1.0.0"));
+  EXPECT_THAT(get(status_field(store_, "health_url").substr(1, std::string::npos), "/").value_or(""),
+              HasSubstr("1.0.0"));
 }
 
 TEST_F(SuperviseTest, StartsTheServiceWithoutNewPrivilegesInAGroupOfItsOwn) {
@@ -120,7 +121,9 @@ TEST_F(SuperviseTest, KeepsTryingAGoodReleaseAndWaitsLongerEachTime) {
   activate(add_release({"1.0.0", {"fails_if=" + obstacle.string()}}));
   options_.first_back_off = std::chrono::milliseconds(10);
   options_.longest_back_off = std::chrono::milliseconds(40);
-  options_.on_event = [&](const SupervisorEvent& event) { std::ofstream(root_ / "events", std::ios::app) << event.stage << '\n'; };
+  options_.on_event = [&](const SupervisorEvent& event) {
+    std::ofstream(root_ / "events", std::ios::app) << event.stage << '\n';
+  };
   start_and_wait();
   std::ofstream(obstacle) << "x";
   ::kill(status_pid(store_), SIGKILL);
@@ -258,14 +261,17 @@ TEST_F(SuperviseTest, APortInUseIsRefusedBeforeATrialIsSpent) {
   EXPECT_TRUE(std::filesystem::exists(store_.path() + "/state/trial.1+3-0"));
 }
 
-TEST_F(SuperviseTest, NothingActiveIsNotFound) { EXPECT_EQ(exit_code_of(start_supervisor()), 7); }
+TEST_F(SuperviseTest, NothingActiveIsNotFound) {
+  EXPECT_EQ(exit_code_of(start_supervisor()), 7);
+}
 
 TEST_F(SuperviseTest, AnswersWhileOthersSendGarbageOrNothing) {
   activate(add_release({"1.0.0"}));
   start_and_wait();
   const auto silent = connect_control(store_.directory_fd());
-  for (const std::string garbage : {"", "nonsense", "[]", "{\"command\":7}", "{\"command\":\"use\"}", "{\"command\":\"dance\"}",
-                                    "{\"command\":\"stop\",\"timeout\":\"soon\"}", "{\"command\":\"use\",\"release\":\"../..\"}"}) {
+  for (const std::string garbage :
+       {"", "nonsense", "[]", "{\"command\":7}", "{\"command\":\"use\"}", "{\"command\":\"dance\"}",
+        "{\"command\":\"stop\",\"timeout\":\"soon\"}", "{\"command\":\"use\",\"release\":\"../..\"}"}) {
     const auto answer = ask_supervisor(store_, garbage, std::chrono::seconds(5));
     EXPECT_THAT(answer.value_or(""), HasSubstr("\"error\"")) << garbage;
   }

@@ -21,12 +21,13 @@ using ::testing::HasSubstr;
 // Asks without a pause until it is destroyed.
 class Client {
  public:
-  explicit Client(std::string url) : thread_([this, url = std::move(url)] {
-    while (!done_) {
-      const auto answer = get(url, "/");
-      ++(answer ? answered_ : lost_);
-    }
-  }) {}
+  explicit Client(std::string url)
+      : thread_([this, url = std::move(url)] {
+          while (!done_) {
+            const auto answer = get(url, "/");
+            ++(answer ? answered_ : lost_);
+          }
+        }) {}
   ~Client() { finish(); }
   void finish() {
     done_ = true;
@@ -102,10 +103,12 @@ TEST_P(BothModes, GoesBackFromAReleaseThatDiesOrFailsItsGate) {
   const Client client(url);
   EXPECT_THAT(failure_of_use(add_release({"2.0.0", {"exit_before_ready=7"}, GetParam()})), HasSubstr("status 7"));
   EXPECT_EQ(version_served(), "1.0.0");
-  EXPECT_THAT(failure_of_use(add_release({"3.0.0", {"status=golden edit differs by 9", "exit_before_ready=1"}, GetParam()})),
-              HasSubstr("golden edit differs by 9"));
+  EXPECT_THAT(
+      failure_of_use(add_release({"3.0.0", {"status=golden edit differs by 9", "exit_before_ready=1"}, GetParam()})),
+      HasSubstr("golden edit differs by 9"));
   EXPECT_EQ(version_served(), "1.0.0");
-  EXPECT_THAT(failure_of_use(add_release({.version = "4.0.0", .swap = GetParam(), .service = "absent"})), HasSubstr("absent"));
+  EXPECT_THAT(failure_of_use(add_release({.version = "4.0.0", .swap = GetParam(), .service = "absent"})),
+              HasSubstr("absent"));
   EXPECT_EQ(version_served(), "1.0.0");
   EXPECT_THAT(status_field(store_, "last_error"), HasSubstr("demo-4.0.0"));
   EXPECT_EQ(client.lost(), 0);
@@ -222,8 +225,8 @@ TEST_F(SwapTest, WhatCannotBeUsedIsRefusedBeforeAnythingChanges) {
   start_and_wait();
   const std::string damaged = add_release({"2.0.0"});
   std::ofstream(store_.path() + "/releases/" + damaged + "/installed.json") << "{";
-  for (const auto& [release, kind] : std::map<std::string, ErrorKind>{{"demo-9-absent", ErrorKind::kNotFound},
-                                                                      {damaged, ErrorKind::kStorage}}) {
+  for (const auto& [release, kind] :
+       std::map<std::string, ErrorKind>{{"demo-9-absent", ErrorKind::kNotFound}, {damaged, ErrorKind::kStorage}}) {
     try {
       use_running(store_, release);
       ADD_FAILURE() << release << " was used";

@@ -1,4 +1,5 @@
-// A small service for the supervisor's tests: answers HTTP on the sockets it inherits, and misbehaves as its arguments say.
+// A small service for the supervisor's tests: answers HTTP on the sockets it inherits, and misbehaves as its arguments
+// say.
 //
 //   version=TEXT           what / answers (with the process's pid behind it)
 //   ready_after_ms=N       how long the warm-up lasts            never_ready
@@ -32,7 +33,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 volatile std::sig_atomic_t terminated = 0;
-void on_terminate(int) { terminated = 1; }
+void on_terminate(int) {
+  terminated = 1;
+}
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -128,7 +131,8 @@ int main(int argc, char** argv) {
   }
 
   const auto ready_at =
-      Clock::now() + std::chrono::milliseconds(settings.contains("ready_after_ms") ? std::stoi(settings["ready_after_ms"]) : 0);
+      Clock::now() +
+      std::chrono::milliseconds(settings.contains("ready_after_ms") ? std::stoi(settings["ready_after_ms"]) : 0);
   bool ready = false;
   while (!terminated) {
     if (!ready && !settings.contains("never_ready") && Clock::now() >= ready_at) {
@@ -141,6 +145,7 @@ int main(int argc, char** argv) {
       if (item.revents & POLLIN) serve(item.fd, settings);
   }
   notify("STOPPING=1");
-  if (settings.contains("drain_ms")) std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(settings["drain_ms"])));
+  if (settings.contains("drain_ms"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(settings["drain_ms"])));
   return 0;
 }
