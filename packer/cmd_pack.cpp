@@ -8,8 +8,10 @@
 #include "bundle/atomic_file.h"
 #include "bundle/error.h"
 #include "packer/commands.h"
+#include "packer/inputs/environment_name.h"
 #include "packer/pack.h"
 #include "packer/plan.h"
+#include "packer/plan_environment.h"
 #include "packer/provide.h"
 
 namespace holdall::packer {
@@ -38,7 +40,7 @@ std::string json_report(const PackRequest& request, const PackPlan& plan, const 
   const bundle::WriteSummary& summary = result.summary;
   return nlohmann::ordered_json{
       {"path", request.output},
-      {"format", "tar.zst"},
+      {"format", request.format},
       {"size", summary.archive_bytes},
       {"sha256", bundle::to_hex(summary.archive_digest.value())},
       {"files", summary.files},
@@ -50,28 +52,85 @@ std::string json_report(const PackRequest& request, const PackPlan& plan, const 
       .dump(2);
 }
 
-void refuse_existing(const PackRequest& request) {
-  std::error_code ignored;
-  if (request.overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(request.output, ignored))) {
+// With --force, folders of the output are made, as conda-pack does.
+void check_output(const PackRequest& request) {
+  std::error_code error;
+  if (request.overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(request.output, error))) {
     throw Error(ErrorKind::kUsage, "output '" + request.output + "' exists: pass --force to replace it");
   }
+  const fs::path folder = fs::path(request.output).parent_path();
+  if (request.overwrite == Overwrite::kForce && !folder.empty()) {
+    fs::create_directories(folder, error);
+    if (error) throw bundle::system_error(error.value(), "make the folder", folder.string());
+  }
+}
+
+// An archive in what it packs would pack itself.
+void refuse_output_inside(const PackRequest& request, const std::string& folder) {
+  std::error_code error;
+  const fs::path inside = fs::canonical(folder, error);
+  for (fs::path at = fs::weakly_canonical(fs::absolute(request.output)).parent_path(); !error && !inside.empty();
+       at = at.parent_path()) {
+    if (at == inside) {
+      throw Error(ErrorKind::kUsage, "output '" + request.output + "' lies in what is packed, '" + folder +
+                                         "': name another folder with -o");
+    }
+    if (!at.has_relative_path()) return;
+  }
+}
+
+// A name that a bundle may have, made of a folder's.
+std::string bundle_name_of(const std::string& folder) {
+  std::string name = fs::path(folder).filename().string().substr(0, 64);
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && std::string_view("._+-").find(c) == std::string::npos) {
+      c = '-';
+    }
+  }
+  if (name.empty() || name.front() == '-' || name.front() == '+') name.insert(0, 1, '_');
+  return name.substr(0, 64);
+}
+
+PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
+  Manifest manifest = load_manifest(request.manifest);
+  if (request.bundle_name) manifest.name = *request.bundle_name;
+  if (request.bundle_version) manifest.version = *request.bundle_version;
+  if (request.output.empty()) request.output = manifest.name + "." + request.format;
+  if (request.explain.empty()) check_output(request);
+  provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, interrupt,
+                 [&](const std::string& line) { say(request.verbosity, line); });
+  if (const auto faults = check_inputs(manifest); !faults.empty()) {
+    throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
+  }
+  return plan_service(manifest, this_machine(), [&] { interrupt.check(); });
+}
+
+PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
+  const CondaSurroundings conda = this_machines_conda();
+  const std::string given = !request.prefix.empty()        ? request.prefix
+                            : !request.environment.empty() ? find_environment(request.environment, conda)
+                                                           : active_environment(conda);
+  std::string folder = fs::absolute(given).lexically_normal().string();
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  kind_of_input(folder);  // is it there?
+  const std::string name = request.bundle_name.value_or(bundle_name_of(folder));
+  if (request.output.empty()) request.output = name + "." + request.format;
+  if (request.explain.empty()) check_output(request);
+  refuse_output_inside(request, folder);
+  request.input.folder = folder;
+  say(request.verbosity, "collecting '" + folder + "'");
+  const auto check = [&] { interrupt.check(); };
+  const Collection collection = collect({request.input}, check);
+  return plan_environment(
+      collection, {.name = name, .version = request.bundle_version.value_or("0"), .dest_prefix = request.dest_prefix},
+      this_machine(), check);
 }
 
 }  // namespace
 
 void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   PackRequest request = given;
-  Manifest manifest = load_manifest(request.manifest);
-  if (request.bundle_name) manifest.name = *request.bundle_name;
-  if (request.bundle_version) manifest.version = *request.bundle_version;
-  if (request.output.empty()) request.output = manifest.name + ".tar.zst";
-  if (request.explain.empty()) refuse_existing(request);
-  provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, interrupt,
-                 [&](const std::string& line) { say(request.verbosity, line); });
-  if (const auto faults = check_inputs(manifest); !faults.empty()) {
-    throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
-  }
-  PackPlan plan = plan_service(manifest, this_machine(), [&] { interrupt.check(); });
+  PackPlan plan = request.manifest.empty() ? plan_prefix(request, interrupt) : plan_manifest(request, interrupt);
   plan.info.build.emplace("zstd", std::string(ZSTD_versionString()) + " level " + std::to_string(request.level));
   if (!request.explain.empty()) {
     explain(plan, request.explain);
@@ -91,9 +150,9 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   options.writer = {.level = request.level,
                     .threads = request.threads,
                     .mtime = request.mtime,
-                    .archive_digest = request.format == Output::kJson ? bundle::ArchiveDigest::kCompute
+                    .archive_digest = request.result == Output::kJson ? bundle::ArchiveDigest::kCompute
                                                                       : bundle::ArchiveDigest::kSkip,
-                    .root = {}};
+                    .root = request.arcroot};
   options.allowed_leaks = request.allowed_leaks;
   options.on_read = [&](std::uint64_t bytes) {
     interrupt.check();
@@ -101,14 +160,14 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   };
   result = pack(plan, options, [&](std::span<const std::byte> bytes) { file.write(bytes); });
   interrupt.check();
-  refuse_existing(request);
+  check_output(request);
   file.commit();
   const double seconds = progress.seconds();
   progress.finish();
   say(request.verbosity, human_bytes(result.summary.bytes) + " packed into " +
                              human_bytes(result.summary.archive_bytes) + " in " + std::to_string(seconds).substr(0, 5) +
                              " s");
-  std::cout << (request.format == Output::kJson ? json_report(request, plan, result, seconds) : request.output) << "\n";
+  std::cout << (request.result == Output::kJson ? json_report(request, plan, result, seconds) : request.output) << "\n";
 }
 
 }  // namespace holdall::packer

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "packer/inputs/collect.h"
 #include "packer/interrupt.h"
 #include "packer/progress.h"
 
@@ -14,9 +15,15 @@ namespace holdall::packer {
 enum class Output { kText, kJson };
 enum class Overwrite { kRefuse, kForce };
 
-// `holdall-pack -m MANIFEST …`, validated.
+// `holdall-pack [-n NAME | -p PREFIX | -m MANIFEST] …`, validated. Of the three at most one is given; with none, the
+// active environment is meant.
 struct PackRequest {
-  std::string manifest, output;
+  std::string manifest, environment, prefix;
+  InputRequest input;   // how to collect the environment; its folder is found by run_pack
+  std::string output;   // empty: the bundle's name with the format's suffix
+  std::string format;   // "tar.zst"; as conda-pack spells them
+  std::string arcroot;  // relative folder in the archive; empty: none
+  std::string dest_prefix;
   std::optional<std::string> bundle_name, bundle_version;
   int level = 3;
   unsigned threads = 0;
@@ -26,7 +33,7 @@ struct PackRequest {
   std::vector<std::string> allowed_leaks;
   std::string explain;  // a library's name: say where it comes from, pack nothing
   Verbosity verbosity = Verbosity::kNormal;
-  Output format = Output::kText;
+  Output result = Output::kText;
 };
 
 // Writes the archive and prints its path, or the JSON. Throws bundle::Error; then there is no output file.

@@ -29,15 +29,20 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
     throw Error(ErrorKind::kCannotPack, "cannot pack '" + path_ + "': not a regular file");
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
+  mtime_ns_ = nanoseconds(status.st_mtim);
 }
 
 InputFile::InputFile(InputFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_),
+      mtime_ns_(other.mtime_ns_) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(size_, other.size_);
+  std::swap(mtime_ns_, other.mtime_ns_);
   return *this;
 }
 
@@ -57,6 +62,32 @@ std::size_t InputFile::read_some(std::uint64_t offset, std::span<std::byte> out)
     done += static_cast<std::size_t>(count);
   }
   return done;
+}
+
+void InputFile::require_unchanged() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) throw bundle::system_error(errno, "examine", path_);
+  if (static_cast<std::uint64_t>(status.st_size) != size_ || nanoseconds(status.st_mtim) != mtime_ns_) {
+    throw changed_while_packed(path_);
+  }
+}
+
+std::int64_t nanoseconds(const std::timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+Error changed_while_packed(const std::string& path) {
+  return Error(ErrorKind::kInternal, "'" + path + "' changed while it was packed: pack again");
+}
+
+InputFile open_found(const FoundFile& found) {
+  try {
+    InputFile file(found.path);
+    if (file.size() == found.size && file.mtime_ns() == found.mtime_ns.value_or(file.mtime_ns())) return file;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
+  }
+  throw changed_while_packed(found.path);
 }
 
 std::string read_whole(const std::string& path, std::uint64_t limit) {

@@ -3,8 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
+#include <optional>
 #include <span>
 #include <string>
+
+#include "bundle/error.h"
 
 namespace holdall::packer {
 
@@ -17,7 +21,12 @@ class InputFile {
   ~InputFile();
 
   const std::string& path() const { return path_; }
-  std::uint64_t size() const { return size_; }  // when it was opened
+  std::uint64_t size() const { return size_; }         // when it was opened
+  std::int64_t mtime_ns() const { return mtime_ns_; }  // when it was opened
+
+  // Throws changed_while_packed() if size or time are others than when it was opened. Not every change is seen: two
+  // writes within one tick of the kernel's clock look like one.
+  void require_unchanged() const;
 
   // Fills `out` as far as the file goes; returns how many bytes were read.
   std::size_t read_some(std::uint64_t offset, std::span<std::byte> out) const;
@@ -26,7 +35,21 @@ class InputFile {
   std::string path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
+  std::int64_t mtime_ns_ = 0;
 };
+
+std::int64_t nanoseconds(const std::timespec& time);
+
+// For an input that is another one than when it was found, or is gone. Not the input's fault: packing again may do.
+bundle::Error changed_while_packed(const std::string& path);
+
+// Opens a file again that was found before; throws changed_while_packed() if it is gone, or has another size or time.
+struct FoundFile {
+  std::string path;
+  std::uint64_t size = 0;
+  std::optional<std::int64_t> mtime_ns{};  // if it was noted
+};
+InputFile open_found(const FoundFile& found);
 
 // The whole file. Throws Error{kCannotPack} if it is larger than `limit`.
 std::string read_whole(const std::string& path, std::uint64_t limit);

@@ -25,8 +25,7 @@ constexpr std::size_t kMaxListed = 100;
 class MemberStream {
  public:
   MemberStream(const PlannedMember& member, const LeakPatterns& patterns) : member_(member), scanner_(patterns) {
-    if (!member.source.empty()) file_.emplace(member.source);
-    if (file_ && file_->size() != member.entry.size) changed();
+    if (!member.source.empty()) file_ = open_found({member.source, member.entry.size, member.mtime_ns});
   }
 
   std::size_t read(std::span<std::byte> out) {
@@ -38,22 +37,21 @@ class MemberStream {
       count = std::min<std::size_t>(out.size(), member_.contents.size() - offset_);
       std::memcpy(out.data(), member_.contents.data() + offset_, count);
     }
-    if (offset_ + count > member_.entry.size || (count == 0 && offset_ < member_.entry.size)) changed();
+    if (offset_ + count > member_.entry.size || (count == 0 && offset_ < member_.entry.size)) {
+      throw changed_while_packed(member_.source);
+    }
     scanner_.update({reinterpret_cast<const char*>(out.data()), count});
     offset_ += count;
     return count;
   }
 
   const LeakScanner& finish() {
+    if (file_) file_->require_unchanged();
     scanner_.finish();
     return scanner_;
   }
 
  private:
-  [[noreturn]] void changed() const {
-    throw Error(ErrorKind::kCannotPack, "'" + member_.source + "' changed while it was packed: pack again");
-  }
-
   const PlannedMember& member_;
   std::optional<InputFile> file_;
   LeakScanner scanner_;

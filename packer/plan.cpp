@@ -14,9 +14,11 @@
 #include "bundle/model_digest.h"
 #include "packer/closure.h"
 #include "packer/elf_edit.h"
-#include "packer/folder_walk.h"
+#include "packer/faults.h"
 #include "packer/input_file.h"
+#include "packer/inputs/tree_walk.h"
 #include "packer/library_kinds.h"
+#include "packer/plan_layout.h"
 #include "packer/prefix_rewrite.h"
 #include "packer/requirements.h"
 #include "packer/wheel_records.h"
@@ -31,7 +33,6 @@ using bundle::Error;
 using bundle::ErrorKind;
 
 constexpr std::uint64_t kMaxRewritten = 64 << 20;  // a text file that names the prefix; a larger one is only audited
-constexpr std::uint64_t kDiskBlock = 4096;
 constexpr const char* kProgramPath = "$ORIGIN/../lib";
 constexpr const char* kLibraryPath = "$ORIGIN";
 
@@ -53,12 +54,6 @@ std::string canonical(const std::string& path) {
   fs::path result = fs::canonical(path, error);
   if (error) throw bundle::system_error(error.value(), "open", path);
   return result.string();
-}
-
-// bin/, lib/, the rest, model/: what starts first comes first, and what changes least often stays together.
-int start_up_rank(const std::string& path) {
-  const std::string top = path.substr(0, path.find('/'));
-  return top == "bin" ? 0 : top == "lib" ? 1 : top == "model" ? 3 : 2;
 }
 
 // Whether the text names "$ORIGIN" itself, so that a library finds its neighbours in a flat folder.
@@ -87,10 +82,8 @@ class Planner {
     add_licences();
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
-    add_parents();
-    std::ranges::sort(plan_.members, {}, [](const PlannedMember& member) {
-      return std::pair(start_up_rank(member.entry.path), member.entry.path);
-    });
+    add_parent_folders(plan_);
+    sort_for_start_up(plan_);
     refuse_collisions();
     report_faults();
     describe(closure);
@@ -134,8 +127,8 @@ class Planner {
         plan_.warnings.push_back("'" + library.path +
                                  "' lies in no wheel: nothing proves that it is as NVIDIA published it");
       if (!reaches_neighbours(library.elf)) {
-        faults_.push_back("'" + library.path + "' finds its libraries by '" + *library.elf.runpath +
-                          "' only, which leads nowhere in a bundle, and NVIDIA's files may not be edited");
+        faults_.add("'" + library.path + "' finds its libraries by '" + *library.elf.runpath +
+                    "' only, which leads nowhere in a bundle, and NVIDIA's files may not be edited");
       }
     } else {
       if (library.elf.rpath || library.elf.runpath) {
@@ -186,18 +179,18 @@ class Planner {
 
   void add_mapping(const FileMapping& mapping) {
     if (!fs::is_directory(mapping.from)) {
-      add_data(mapping.to, {.path = {},
-                            .source = mapping.from,
-                            .type = EntryType::kRegular,
-                            .size = InputFile(mapping.from).size(),
-                            .executable = is_marked_executable(mapping.from),
-                            .link_target = {}});
+      Member file;
+      file.size = InputFile(mapping.from).size();
+      file.executable = is_marked_executable(mapping.from);
+      add_data(mapping.to, mapping.from, file);
       return;
     }
-    FolderWalk walk = walk_folder(mapping.from, Links::kKeep);
+    const std::string folder = canonical(mapping.from);
+    const TreeWalk walk = walk_tree(folder, {.given = mapping.from, .check = check_});
     plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
-    if (walk.files.empty()) add_folder(mapping.to, "app");
-    for (const FoundFile& file : walk.files) add_data(mapping.to + "/" + file.path, file);
+    if (walk.members.empty()) add_folder(mapping.to, "app");
+    for (const Member& file : walk.members)
+      add_data(mapping.to + "/" + file.path, mapping.from + "/" + file.path, file);
   }
 
   static bool is_marked_executable(const std::string& path) {
@@ -205,15 +198,15 @@ class Planner {
             (fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec)) != fs::perms::none;
   }
 
-  void add_data(const std::string& path, const FoundFile& file) {
-    PlannedMember& member = add(path, file.source, "app");
+  void add_data(const std::string& path, const std::string& source, const Member& file) {
+    PlannedMember& member = add(path, file.type == EntryType::kRegular ? source : "", "app");
     member.entry.type = file.type;
     member.entry.executable = file.executable;
     member.entry.link_target = file.link_target;
     if (file.type != EntryType::kRegular || manifest_.prefix.empty() || file.size > kMaxRewritten) return;
     std::vector<std::string> prefixes{manifest_.prefix};
     if (const std::string real = canonical(manifest_.prefix); real != manifest_.prefix) prefixes.push_back(real);
-    if (auto rewritten = rewrite_text(read_whole(file.source, kMaxRewritten), prefixes, path)) {
+    if (auto rewritten = rewrite_text(read_whole(source, kMaxRewritten), prefixes, path)) {
       member.source.clear();
       member.contents = std::move(rewritten->contents);
       member.entry.size = member.contents.size();
@@ -238,37 +231,24 @@ class Planner {
                         .golden = source.golden};
     if (!source.external) {
       model.path = "model";
-      const FolderWalk walk = walk_folder(source.path, Links::kFollow);
+      const TreeWalk walk = walk_tree(canonical(source.path), {.links = Links::kFollow, .check = check_});
       plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
       std::vector<std::pair<std::string, bundle::Digest>> digests;
-      for (const FoundFile& file : walk.files) {
-        PlannedMember& member = add("model/" + file.path, file.source, "model");
+      for (const Member& file : walk.members) {
+        const bool is_file = file.type == EntryType::kRegular;
+        const std::string path = source.path + "/" + file.path;
+        PlannedMember& member = add("model/" + file.path, is_file ? path : "", "model");
         member.entry.type = file.type;
-        member.entry.executable = file.type == EntryType::kDirectory;
+        member.entry.executable = !is_file;
         model.bytes += file.size;
-        if (file.type != EntryType::kRegular) continue;
-        digests.emplace_back(file.path, digest_of(file.source, check_));
+        if (!is_file) continue;
+        digests.emplace_back(file.path, digest_of(path, check_));
         member.expected = digests.back().second;
       }
-      if (digests.empty()) faults_.push_back("the model folder '" + source.path + "' holds no file");
+      if (digests.empty()) faults_.add("the model folder '" + source.path + "' holds no file");
       model.digest = bundle::to_string(bundle::model_digest(std::move(digests)));
     }
     plan_.info.model = std::move(model);
-  }
-
-  void add_parents() {
-    std::map<std::string, std::string> missing;  // folder → layer of what it holds
-    std::set<std::string> folders;
-    for (const PlannedMember& member : plan_.members) {
-      if (member.entry.type == EntryType::kDirectory) folders.insert(member.entry.path);
-    }
-    for (const PlannedMember& member : plan_.members) {
-      for (fs::path folder = fs::path(member.entry.path).parent_path(); !folder.empty();
-           folder = folder.parent_path()) {
-        if (!folders.contains(folder.string())) missing.emplace(folder.string(), member.entry.layer);
-      }
-    }
-    for (const auto& [folder, layer] : missing) add_folder(folder, layer);
   }
 
   // Two inputs for one place, or a file where another input needs a folder. Two mappings may share a folder.
@@ -277,8 +257,8 @@ class Planner {
     for (PlannedMember& member : plan_.members) {
       if (!kept.empty() && kept.back().entry.path == member.entry.path) {
         if (kept.back().entry.type == EntryType::kDirectory && member.entry.type == EntryType::kDirectory) continue;
-        faults_.push_back("two inputs go to '" + member.entry.path + "' in the bundle: '" + kept.back().source +
-                          "' and '" + member.source + "'");
+        faults_.add("two inputs go to '" + member.entry.path + "' in the bundle: '" + kept.back().source + "' and '" +
+                    member.source + "'");
       }
       kept.push_back(std::move(member));
     }
@@ -291,13 +271,10 @@ class Planner {
       const auto found =
           std::ranges::find(plan_.members, program, [](const PlannedMember& member) { return member.entry.path; });
       if (found == plan_.members.end() || !found->entry.executable || found->entry.type != EntryType::kRegular) {
-        faults_.push_back("'" + program + "' of /service/exec/0 is no program of the bundle");
+        faults_.add("'" + program + "' of /service/exec/0 is no program of the bundle");
       }
     }
-    if (faults_.empty()) return;
-    std::string message = faults_.front();
-    for (std::size_t i = 1; i < faults_.size(); ++i) message += "\n" + faults_[i];
-    throw Error(ErrorKind::kCannotPack, message);
+    faults_.report();
   }
 
   void describe(const Closure& closure) {
@@ -314,47 +291,22 @@ class Planner {
     info.requires_host = derive_requirements(elves, manifest_.device);
     info.requires_host.memory_bytes = manifest_.memory_bytes;
     info.requires_host.gpu_memory_bytes = manifest_.gpu_memory_bytes;
-    for (const PlannedMember& member : plan_.members) {
-      const Entry& entry = member.entry;
-      info.requires_host.disk_bytes +=
-          std::max<std::uint64_t>((entry.size + kDiskBlock - 1) / kDiskBlock, 1) * kDiskBlock;
-      if (std::ranges::find(info.layers, entry.layer) == info.layers.end()) info.layers.push_back(entry.layer);
-      if (entry.type != EntryType::kRegular) continue;
-      ++info.files;
-      info.bytes += entry.size;
-      info.largest_file = std::max(info.largest_file, entry.size);
-    }
-    static const std::vector<std::string> kOrder{"system", "cuda", "runtime", "environment", "app", "model"};
-    std::ranges::sort(info.layers, {},
-                      [](const std::string& layer) { return std::ranges::find(kOrder, layer) - kOrder.begin(); });
-  }
-
-  // The checkout around an input, or the input's own folder when it is in none.
-  static std::string source_folder(const std::string& folder) {
-    for (fs::path at = folder; at.has_relative_path(); at = at.parent_path()) {
-      std::error_code ignored;
-      if (fs::exists(at / ".git", ignored)) return at.string();
-    }
-    return folder;
+    count_members(plan_);
   }
 
   void add_leak_sources() {
-    const auto add_folder_source = [&](const std::string& folder) {
-      std::error_code ignored;
-      for (const std::string& spelling : {folder, fs::weakly_canonical(folder, ignored).string()}) {
-        plan_.leak_sources.push_back({source_folder(spelling), "source folder", LeakKind::kPath});
-      }
-    };
     if (!manifest_.prefix.empty()) {
       for (const std::string& spelling : {manifest_.prefix, canonical(manifest_.prefix)}) {
         plan_.leak_sources.push_back({spelling, "build prefix", LeakKind::kPath});
       }
     }
-    add_folder_source(manifest_.folder);
-    for (const std::string& path : manifest_.executables) add_folder_source(fs::path(path).parent_path().string());
-    for (const std::string& path : manifest_.library_paths) add_folder_source(path);
-    for (const FileMapping& mapping : manifest_.files) add_folder_source(fs::path(mapping.from).parent_path().string());
-    if (manifest_.model && !manifest_.model->path.empty()) add_folder_source(manifest_.model->path);
+    add_source_folder(plan_, manifest_.folder);
+    for (const std::string& path : manifest_.executables)
+      add_source_folder(plan_, fs::path(path).parent_path().string());
+    for (const std::string& path : manifest_.library_paths) add_source_folder(plan_, path);
+    for (const FileMapping& mapping : manifest_.files)
+      add_source_folder(plan_, fs::path(mapping.from).parent_path().string());
+    if (manifest_.model && !manifest_.model->path.empty()) add_source_folder(plan_, manifest_.model->path);
     plan_.leak_sources.push_back({machine_.home, "home folder", LeakKind::kPath});
     plan_.leak_sources.push_back({machine_.host_name, "host name", LeakKind::kWord});
   }
@@ -365,7 +317,7 @@ class Planner {
   WheelRecords wheels_;
   std::map<std::string, std::shared_ptr<const Wheel>> used_wheels_;
   PackPlan plan_;
-  std::vector<std::string> faults_;
+  Faults faults_;
 };
 
 }  // namespace

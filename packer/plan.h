@@ -2,6 +2,7 @@
 // Inputs become plans by collectors (here: plan_service for a manifest); pack() in packer/pack.h writes any plan.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ struct PlannedMember {
   bundle::Entry entry;  // all that bundle::Writer wants
   std::string source;   // the input file of a regular member; empty: `contents` are its bytes
   std::string contents;
+  std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
   std::optional<bundle::Digest> expected;  // of a vendor's file: what its wheel's RECORD says
 };
 

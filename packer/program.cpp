@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <regex>
 
 #include "bundle/error.h"
+#include "bundle/member_path.h"
 #include "packer/commands.h"
 
 namespace holdall::packer {
@@ -39,13 +41,20 @@ void require_match(const std::optional<std::string>& value, const char* option, 
 
 struct Arguments {
   PackRequest request;
-  std::string format = "infer", validated;
+  std::string format = "infer", validated, python_prefix;
+  int threads = 0;
   bool quiet = false, verbose = false, json = false, force = false, no_provide = false;
+  bool ignore_missing = false, ignore_editable = false, allow_outside = false, with_python = false;
+  bool zip_symlinks = false, no_zip_64 = false;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
   PackRequest& request = arguments.request;
-  app.add_option("-m,--manifest", request.manifest, "what to pack: a manifest of a service bundle")
+  // What to pack has no variable that stands for it: one that is left over would pack something else unseen.
+  app.add_option("-n,--name", request.environment, "the conda environment of that name")->type_name("NAME");
+  app.add_option("-p,--prefix", request.prefix, "the conda environment, venv or any other installation in that folder")
+      ->type_name("PREFIX");
+  app.add_option("-m,--manifest", request.manifest, "a service with the libraries it needs and its model")
       ->type_name("FILE")
       ->envname("HOLDALL_MANIFEST");
   app.add_option("-o,--output", request.output, "the archive [NAME.tar.zst]")
@@ -61,17 +70,56 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->capture_default_str()
       ->type_name("FORMAT")
       ->envname("HOLDALL_FORMAT");
+  app.add_option("--arcroot", request.arcroot, "folder in the archive that holds everything")
+      ->type_name("FOLDER")
+      ->envname("HOLDALL_ARCROOT");
+  app.add_option(
+         "-d,--dest-prefix", request.dest_prefix,
+         "write this folder in the environment's place at once: it needs no relocation there, and works nowhere "
+         "else")
+      ->type_name("FOLDER")
+      ->envname("HOLDALL_DEST_PREFIX");
   app.add_option("--compress-level", request.level, "of zstd, 1 to 19")
       ->capture_default_str()
       ->check(CLI::Range(1, kMaxLevel))
       ->type_name("N")
       ->envname("HOLDALL_COMPRESS_LEVEL");
-  app.add_option("-j,--n-threads", request.threads, "compression threads; 0: one per processor")
+  app.add_option("-j,--n-threads", arguments.threads, "compression threads; 0 or -1: one per processor")
       ->capture_default_str()
-      ->check(CLI::Range(0, 1024))
+      ->check(CLI::Range(-1, 1024))
       ->type_name("N")
       ->envname("HOLDALL_N_THREADS");
-  app.add_flag("-f,--force", arguments.force, "replace an existing output")->envname("HOLDALL_FORCE");
+  const auto add_filter = [&](const char* option, Filter::Kind kind, const char* help) {
+    app.add_option_function<std::string>(
+           option,
+           [&request, kind](const std::string& pattern) {
+             request.input.filters.push_back({kind, pattern});
+           },
+           help)
+        ->type_name("PATTERN")
+        ->take_all()
+        ->trigger_on_parse();
+  };
+  add_filter("--exclude", Filter::Kind::kExclude, "leave out files whose path in the environment matches (fnmatch)");
+  add_filter("--include", Filter::Kind::kInclude, "take back what an --exclude before it left out");
+  app.add_flag("--ignore-missing-files", arguments.ignore_missing,
+               "pack although files of conda's packages are missing")
+      ->envname("HOLDALL_IGNORE_MISSING_FILES");
+  app.add_flag("--ignore-editable-packages", arguments.ignore_editable,
+               "pack although the code of packages lies outside the environment")
+      ->envname("HOLDALL_IGNORE_EDITABLE_PACKAGES");
+  app.add_flag("--allow-outside-links", arguments.allow_outside, "pack links that lead out as what they lead to")
+      ->envname("HOLDALL_ALLOW_OUTSIDE_LINKS");
+  auto* const with_python =
+      app.add_flag("--with-python", arguments.with_python, "of a venv: pack its interpreter, too (the default)");
+  app.add_option("--python-prefix", arguments.python_prefix,
+                 "of a venv: do not pack its interpreter but use the one in this folder of the target's")
+      ->type_name("FOLDER")
+      ->excludes(with_python)
+      ->envname("HOLDALL_PYTHON_PREFIX");
+  app.add_flag("--zip-symlinks", arguments.zip_symlinks, "for conda-pack's users: of the zip format only");
+  app.add_flag("--no-zip-64", arguments.no_zip_64, "for conda-pack's users: of the zip format only");
+  app.add_flag("-f,--force", arguments.force, "replace an existing output, make its folder")->envname("HOLDALL_FORCE");
   app.add_flag("--no-provide", arguments.no_provide, "do not run the manifest's commands for missing inputs: fail")
       ->envname("HOLDALL_NO_PROVIDE");
   app.add_option("--allow-leaks", request.allowed_leaks,
@@ -86,41 +134,85 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->envname("HOLDALL_VERBOSE");
 }
 
-void require_format(const Arguments& arguments) {
-  std::string format = arguments.format;
-  const std::string& output = arguments.request.output;
-  if (format == "infer") {
-    format = "tar.zst";
-    for (const char* const other :
-         {".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".squashfs"}) {
-      if (output.ends_with(other)) format = std::string(other).substr(1);
+// conda-pack's spellings; "infer" goes by the output's name.
+std::string format_of(const Arguments& arguments) {
+  static const std::vector<std::pair<std::string, std::string>> kSuffixes{
+      {".tar.zst", "tar.zst"}, {".tzst", "tar.zst"}, {".zip", "zip"},           {".tar", "tar"},
+      {".tar.gz", "tar.gz"},   {".tgz", "tar.gz"},   {".tar.bz2", "tar.bz2"},   {".tbz2", "tar.bz2"},
+      {".tar.xz", "tar.xz"},   {".txz", "tar.xz"},   {".squashfs", "squashfs"}, {".no-archive", "no-archive"},
+      {".parcel", "parcel"}};
+  std::string format = "tar.zst";
+  for (const auto& [suffix, name] : kSuffixes) {
+    const bool is_it = arguments.format == "infer" ? arguments.request.output.ends_with(suffix)
+                                                   : "." + arguments.format == suffix || arguments.format == name;
+    if (is_it) format = name;
+    if (is_it && name != "tar.zst") {
+      throw Error(ErrorKind::kUsage, "format '" + name + "' is not offered: use tar.zst");
     }
+    if (is_it) return format;
   }
-  if (format != "tar.zst" && format != "tzst") {
-    throw Error(ErrorKind::kUsage, "format '" + format + "' is not offered for a manifest's bundle: use tar.zst");
+  if (arguments.format != "infer") {
+    throw Error(ErrorKind::kUsage, "format '" + arguments.format + "' is not known: use tar.zst");
+  }
+  return format;
+}
+
+// "a/b" for "/a/b/": conda-pack takes slashes at the ends for nothing.
+std::string arcroot_of(std::string arcroot) {
+  while (arcroot.ends_with('/')) arcroot.pop_back();
+  while (arcroot.starts_with('/')) arcroot.erase(0, 1);
+  if (arcroot.empty()) return arcroot;
+  if (const std::string fault = bundle::path_fault(arcroot); !fault.empty()) {
+    throw Error(ErrorKind::kUsage, "--arcroot '" + arcroot + "' " + fault);
+  }
+  return arcroot;
+}
+
+void require_absolute(const std::string& option, const std::string& path) {
+  if (!path.empty() && !path.starts_with('/')) {
+    throw Error(ErrorKind::kUsage, option + " is '" + path + "', must be an absolute path");
   }
 }
 
-int run(const Arguments& arguments, const CLI::App& app, const CLI::App& validate) {
-  if (validate.parsed()) {
-    const bool valid = run_validate(arguments.validated, arguments.json ? Output::kJson : Output::kText);
-    return valid ? 0 : bundle::exit_code(ErrorKind::kCannotPack);
-  }
+Tolerance tolerance(bool accepts) {
+  return accepts ? Tolerance::kAccept : Tolerance::kRefuse;
+}
+
+PackRequest validated(const Arguments& arguments) {
   PackRequest request = arguments.request;
-  if (request.manifest.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "nothing to pack: give --manifest FILE (" + app.get_name() + " --help shows all options)");
+  const int named = !request.manifest.empty() + !request.environment.empty() + !request.prefix.empty();
+  if (named > 1) throw Error(ErrorKind::kUsage, "-n, -p and -m exclude each other: give one");
+  request.format = format_of(arguments);
+  request.arcroot = arcroot_of(request.arcroot);
+  require_absolute("--dest-prefix", request.dest_prefix);
+  require_absolute("--python-prefix", arguments.python_prefix);
+  if (!request.manifest.empty() && !(request.input.filters.empty() && request.dest_prefix.empty())) {
+    throw Error(ErrorKind::kUsage, "--exclude, --include and --dest-prefix are for environments, not for a manifest");
   }
-  require_format(arguments);
   require_match(request.bundle_name, "--bundle-name", "(?!\\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._+-]{0,63}");
   require_match(request.bundle_version, "--bundle-version", "[A-Za-z0-9._+-]{1,64}");
+  request.input.missing_files = tolerance(arguments.ignore_missing);
+  request.input.editable_packages = tolerance(arguments.ignore_editable);
+  request.input.outside_links = tolerance(arguments.allow_outside);
+  request.input.python = arguments.python_prefix.empty() ? PythonSource::kPacked : PythonSource::kHost;
+  request.input.python_prefix = arguments.python_prefix;
+  request.threads = static_cast<unsigned>(std::max(arguments.threads, 0));
   request.mtime = source_date();
   request.overwrite = arguments.force ? Overwrite::kForce : Overwrite::kRefuse;
   request.provide = !arguments.no_provide;
   request.verbosity = arguments.quiet     ? Verbosity::kQuiet
                       : arguments.verbose ? Verbosity::kVerbose
                                           : Verbosity::kNormal;
-  request.format = arguments.json ? Output::kJson : Output::kText;
+  request.result = arguments.json ? Output::kJson : Output::kText;
+  return request;
+}
+
+int run(const Arguments& arguments, const CLI::App& validate) {
+  if (validate.parsed()) {
+    const bool valid = run_validate(arguments.validated, arguments.json ? Output::kJson : Output::kText);
+    return valid ? 0 : bundle::exit_code(ErrorKind::kCannotPack);
+  }
+  const PackRequest request = validated(arguments);
   const Interrupt interrupt;  // before any thread starts
   run_pack(request, interrupt);
   return 0;
@@ -129,7 +221,11 @@ int run(const Arguments& arguments, const CLI::App& app, const CLI::App& validat
 }  // namespace
 
 int run_pack_program(int argc, const char* const* argv) {
-  CLI::App app("packs a service, the libraries it needs and its model into one relocatable archive", "holdall-pack");
+  CLI::App app(
+      "packs an environment, or a service with the libraries it needs and its model, into one relocatable archive. "
+      "With "
+      "none of -n, -p and -m, the active environment",
+      "holdall-pack");
   app.set_version_flag("--version", "holdall-pack " HOLDALL_VERSION);
   app.footer(std::string("Existing outputs are refused with exit code 2 unless --force is given.\n\nExit codes:\n") +
              bundle::exit_code_help());
@@ -148,7 +244,7 @@ int run_pack_program(int argc, const char* const* argv) {
     return bundle::exit_code(ErrorKind::kUsage);
   }
   try {
-    const int status = run(arguments, app, *validate);
+    const int status = run(arguments, *validate);
     std::cout.flush();
     if (!std::cout) throw Error(ErrorKind::kStorage, "cannot write to standard output");
     return status;

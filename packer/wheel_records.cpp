@@ -71,6 +71,20 @@ std::optional<bundle::Digest> parse_record_digest(std::string_view text) {
   return digest;
 }
 
+std::vector<RecordLine> read_record(const std::string& path) {
+  std::vector<RecordLine> result;
+  std::istringstream lines(read_whole(path, kMaxRecord));
+  for (std::string line; std::getline(lines, line);) {
+    const auto fields = split_csv(line);
+    if (fields.size() == 1 && fields[0].empty()) continue;
+    if (fields.size() != 3) {
+      throw bundle::Error(bundle::ErrorKind::kCannotPack, "'" + path + "' is broken: reinstall the package");
+    }
+    result.push_back({fields[0], parse_record_digest(fields[1])});
+  }
+  return result;
+}
+
 const WheelRecords::Site& WheelRecords::site(const std::string& folder) {
   const auto [place, is_new] = sites_.try_emplace(folder);
   if (!is_new) return place->second;
@@ -82,18 +96,10 @@ const WheelRecords::Site& WheelRecords::site(const std::string& folder) {
     auto wheel = std::make_shared<Wheel>();
     wheel->name = dist_info.substr(0, dist_info.size() - kSuffix.size());
     wheel->site = folder;
-    std::istringstream lines(read_whole(item.path() / "RECORD", kMaxRecord));
-    for (std::string line; std::getline(lines, line);) {
-      const auto fields = split_csv(line);
-      if (fields.size() == 1 && fields[0].empty()) continue;
-      if (fields.size() != 3) {
-        throw bundle::Error(bundle::ErrorKind::kCannotPack,
-                            "'" + (item.path() / "RECORD").string() + "' is broken: reinstall the package");
-      }
-      const auto digest = parse_record_digest(fields[1]);
-      if (!digest) continue;  // RECORD itself has none, and a wheel may use another algorithm
-      place->second.files.insert_or_assign(fields[0], WheelFile{wheel, *digest});
-      if (is_licence(fields[0], dist_info)) wheel->licences.push_back(fields[0]);
+    for (const RecordLine& line : read_record(item.path() / "RECORD")) {
+      if (!line.digest) continue;  // RECORD itself has none, and a wheel may use another algorithm
+      place->second.files.insert_or_assign(line.path, WheelFile{wheel, *line.digest});
+      if (is_licence(line.path, dist_info)) wheel->licences.push_back(line.path);
     }
     std::ranges::sort(wheel->licences);
   }

@@ -38,6 +38,14 @@ class WheelRecords {
   std::map<std::string, Site> sites_;
 };
 
+struct RecordLine {
+  std::string path;  // relative to the site folder; may begin with ".."
+  std::optional<bundle::Digest> digest;
+};
+
+// A RECORD's lines. Throws Error{kCannotPack} naming `path` if it is broken.
+std::vector<RecordLine> read_record(const std::string& path);
+
 // RECORD's "sha256=<urlsafe base64 without padding>". nullopt if it is anything else.
 std::optional<bundle::Digest> parse_record_digest(std::string_view text);
 

@@ -12,7 +12,6 @@
 // on their contents. Finding scripts, ELF and .pyc files in them is the relocation stage's.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -56,20 +55,23 @@ enum class MemberRole : std::uint8_t {
   kPlain,
   kCondaRecord,   // conda-meta/*.json: says where the package came from on the build machine
   kVenvActivate,  // a stock activate script of venv or virtualenv, which names its folder
+  kInterpreter,   // a packed base interpreter: finds its libraries in $ORIGIN/../lib, as do the modules that it loads
   kHostLink,      // the interpreter of a venv that uses the host's: a link that relocation creates. Never in the tar
 };
 
 struct Member {
   static constexpr std::uint32_t kNone = 0xffffffff;
 
-  std::string path;         // relative to its root: to InputRoot::folder here, to InputRoot::to in the bundle
-  std::string link_target;  // of a link: relative, inside the bundle; of a kHostLink: absolute, on the host
-  std::uint64_t size = 0;   // of a regular file, when it was found
-  std::int64_t mtime_ns = 0, ctime_ns = 0;  // when it was found: a file with other times has changed since
-  std::uint32_t root = 0;                   // index of Collection::roots
-  std::uint32_t package = kNone;            // index of Collection::packages
-  std::uint32_t placeholder = kNone;        // kText, kBinary: index of Collection::placeholders
-  std::uint32_t substitute = kNone;         // index of Collection::substitutes: where the bytes come from instead
+  std::string path;               // relative to its root: to InputRoot::folder here, to InputRoot::to in the bundle
+  std::string link_target;        // of a link: relative, inside the bundle; of a kHostLink: absolute, on the host
+  std::uint64_t size = 0;         // of a regular file, when it was found
+  std::int64_t mtime_ns = 0;      // of a regular file, when it was found: one with another time has changed since. Not
+                                  // ctime, which a new hard link to the file changes, as conda makes them
+  std::uint32_t root = 0;         // index of Collection::roots
+  std::uint32_t package = kNone;  // index of Collection::packages
+  std::uint32_t placeholder = kNone;  // kText, kBinary: index of Collection::placeholders
+  std::uint32_t digest = kNone;       // index of Collection::digests: its sha256 in the folder, says its package
+  std::uint32_t substitute = kNone;   // index of Collection::substitutes: where the bytes come from instead
   bundle::EntryType type = bundle::EntryType::kRegular;
   PrefixUse prefix_use = PrefixUse::kUnknown;
   MemberRole role = MemberRole::kPlain;
@@ -82,20 +84,14 @@ struct Substitute {
   std::string contents;  // if `source` is empty. As it would stand in InputRoot::folder: may name the prefix
 };
 
-// The sha256 of a member as it should lie in the environment, by what its package recorded.
-struct RecordedDigest {
-  std::size_t member = 0;  // index of Collection::members
-  bundle::Digest digest{};
-};
-
 struct Collection {
   std::vector<InputRoot> roots;
   std::vector<PackageRecord> packages;
   std::vector<std::string> placeholders;
   std::vector<Substitute> substitutes;
-  // Sorted by their place in the bundle, with all folders above them. No two have one place.
+  std::vector<bundle::Digest> digests;
+  // Sorted by their place in the bundle; with every folder between a root and what it holds. No two have one place.
   std::vector<Member> members;
-  std::vector<RecordedDigest> digests;  // ascending by member
   std::vector<std::string> warnings;
 };
 

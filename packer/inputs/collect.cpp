@@ -1,0 +1,130 @@
+#include "packer/inputs/collect.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "bundle/error.h"
+#include "packer/faults.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+using bundle::EntryType;
+
+std::vector<Collection> one(Collection collection) {
+  std::vector<Collection> result;
+  result.push_back(std::move(collection));
+  return result;
+}
+
+std::vector<Collection> collect_one(const InputRequest& request, const std::function<void()>& check) {
+  std::error_code error;
+  const std::string folder = fs::canonical(request.folder, error).string();
+  if (error) throw bundle::system_error(error.value(), "open", request.folder);
+  switch (kind_of_input(folder)) {
+    case InputKind::kConda:
+      return one(collect_conda(request, folder, check));
+    case InputKind::kVenv:
+      return collect_venv(request, folder, check);
+    case InputKind::kPrefix:
+      break;
+  }
+  return one(collect_tree(request, folder, InputKind::kPrefix, {.check = check}));
+}
+
+void append(Collection& all, Collection part) {
+  const auto move_into = [](auto& into, auto& from) {
+    const auto offset = static_cast<std::uint32_t>(into.size());
+    std::ranges::move(from, std::back_inserter(into));
+    return offset;
+  };
+  const std::uint32_t roots = move_into(all.roots, part.roots);
+  const std::uint32_t packages = move_into(all.packages, part.packages);
+  const std::uint32_t placeholders = move_into(all.placeholders, part.placeholders);
+  const std::uint32_t digests = move_into(all.digests, part.digests);
+  const std::uint32_t substitutes = move_into(all.substitutes, part.substitutes);
+  move_into(all.warnings, part.warnings);
+  const auto shift = [](std::uint32_t& index, std::uint32_t offset) {
+    if (index != Member::kNone) index += offset;
+  };
+  for (Member& member : part.members) {
+    shift(member.root, roots);
+    shift(member.package, packages);
+    shift(member.placeholder, placeholders);
+    shift(member.digest, digests);
+    shift(member.substitute, substitutes);
+  }
+  if (all.members.empty()) {
+    all.members = std::move(part.members);
+  } else {
+    move_into(all.members, part.members);
+  }
+}
+
+void sort_and_join(Collection& collection) {
+  if (collection.roots.size() == 1) return;
+  std::vector<std::pair<std::string, std::size_t>> order;
+  for (std::size_t i = 0; i < collection.members.size(); ++i) {
+    order.emplace_back(bundle_path(collection, collection.members[i]), i);
+  }
+  std::ranges::sort(order);
+  Faults faults;
+  std::vector<Member> sorted;
+  sorted.reserve(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    Member& member = collection.members[order[i].second];
+    if (i > 0 && order[i].first == order[i - 1].first) {
+      if (member.type == EntryType::kDirectory && sorted.back().type == EntryType::kDirectory) continue;
+      faults.add("two inputs go to '" + order[i].first + "' in the bundle: '" + source_of(collection, sorted.back()) +
+                 "' and '" + source_of(collection, member) + "'");
+      continue;
+    }
+    sorted.push_back(std::move(member));
+  }
+  faults.report();
+  collection.members = std::move(sorted);
+}
+
+}  // namespace
+
+InputKind kind_of_input(const std::string& folder) {
+  std::error_code error;
+  const fs::file_status status = fs::status(folder, error);
+  if (status.type() == fs::file_type::not_found || !fs::is_directory(status)) {
+    throw bundle::Error(bundle::ErrorKind::kNotFound, "cannot pack '" + folder + "': " +
+                                                          (fs::exists(status) ? "it is no folder" : "it is not there"));
+  }
+  if (fs::is_directory(folder + "/conda-meta", error)) return InputKind::kConda;
+  return fs::is_regular_file(folder + "/pyvenv.cfg", error) ? InputKind::kVenv : InputKind::kPrefix;
+}
+
+Collection collect_tree(const InputRequest& request, const std::string& folder, InputKind kind, WalkOptions options) {
+  options.given = request.folder;
+  if (!options.outside_link && request.outside_links == Tolerance::kAccept) {
+    options.outside_link = [](const std::string&, const std::string&) { return OutsideLink::kCopy; };
+  }
+  TreeWalk walk = walk_tree(folder, options);
+  Collection result;
+  result.members = std::move(walk.members);
+  result.warnings = std::move(walk.warnings);
+  result.roots.push_back(
+      {.kind = kind, .folder = folder, .to = request.to, .layer = request.layer, .prefixes = {folder}});
+  if (request.folder != folder) result.roots[0].prefixes.push_back(request.folder);
+  std::ranges::stable_sort(result.roots[0].prefixes, std::ranges::greater(), &std::string::size);
+  return result;
+}
+
+Collection collect(const std::vector<InputRequest>& inputs, const std::function<void()>& check) {
+  Collection all;
+  for (const InputRequest& request : inputs) {
+    for (Collection& part : collect_one(request, check)) {
+      part.members = filtered(std::move(part.members), request.filters);
+      append(all, std::move(part));
+    }
+  }
+  sort_and_join(all);
+  return all;
+}
+
+}  // namespace holdall::packer

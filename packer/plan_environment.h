@@ -1,0 +1,22 @@
+// Collected inputs as a plan: each member made relocatable, folders, order, totals.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "packer/inputs/collection.h"
+#include "packer/plan.h"
+
+namespace holdall::packer {
+
+struct EnvironmentOptions {
+  std::string name, version;     // of the bundle
+  std::string dest_prefix = {};  // absolute: written in the build prefix's place at once; empty: relocatable
+};
+
+// Reads every file once. Throws Error{kCannotPack, kStorage}, Error{kInternal} for a file that has changed since it was
+// collected. `check` is called while that goes on and may throw to cancel.
+PackPlan plan_environment(const Collection& collection, const EnvironmentOptions& options, const BuildMachine& machine,
+                          const std::function<void()>& check = {});
+
+}  // namespace holdall::packer

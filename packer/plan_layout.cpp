@@ -1,0 +1,85 @@
+#include "packer/plan_layout.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "bundle/member_path.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+using bundle::Entry;
+using bundle::EntryType;
+
+constexpr std::uint64_t kDiskBlock = 4096;
+
+int start_up_rank(std::string_view path) {
+  const std::string_view top = path.substr(0, path.find('/'));
+  return top == "bin" ? 0 : top == "lib" ? 1 : top == "model" ? 3 : 2;
+}
+
+}  // namespace
+
+void add_parent_folders(PackPlan& plan) {
+  std::unordered_set<std::string_view> folders;
+  for (const PlannedMember& member : plan.members) {
+    if (member.entry.type == EntryType::kDirectory) folders.insert(member.entry.path);
+  }
+  std::unordered_map<std::string, std::string> missing;  // folder → layer of the first that it holds
+  for (const PlannedMember& member : plan.members) {
+    for (std::string_view folder = bundle::parent_of(member.entry.path); !folder.empty();
+         folder = bundle::parent_of(folder)) {
+      if (folders.contains(folder) || !missing.emplace(folder, member.entry.layer).second) break;
+    }
+  }
+  for (const auto& [folder, layer] : missing) {
+    PlannedMember& member = plan.members.emplace_back();
+    member.entry.path = folder;
+    member.entry.type = EntryType::kDirectory;
+    member.entry.executable = true;
+    member.entry.layer = layer;
+  }
+}
+
+void sort_for_start_up(PackPlan& plan) {
+  std::ranges::sort(plan.members, [](const PlannedMember& one, const PlannedMember& other) {
+    const int rank = start_up_rank(one.entry.path), other_rank = start_up_rank(other.entry.path);
+    return rank != other_rank ? rank < other_rank : one.entry.path < other.entry.path;
+  });
+}
+
+void count_members(PackPlan& plan) {
+  bundle::BundleInfo& info = plan.info;
+  for (const PlannedMember& member : plan.members) {
+    const Entry& entry = member.entry;
+    info.requires_host.disk_bytes +=
+        std::max<std::uint64_t>((entry.size + kDiskBlock - 1) / kDiskBlock, 1) * kDiskBlock;
+    if (std::ranges::find(info.layers, entry.layer) == info.layers.end()) info.layers.push_back(entry.layer);
+    if (entry.type != EntryType::kRegular) continue;
+    ++info.files;
+    info.bytes += entry.size;
+    info.largest_file = std::max(info.largest_file, entry.size);
+  }
+  static const std::vector<std::string> kOrder{"system", "cuda", "runtime", "environment", "app", "model"};
+  std::ranges::sort(info.layers, {},
+                    [](const std::string& layer) { return std::ranges::find(kOrder, layer) - kOrder.begin(); });
+}
+
+void add_source_folder(PackPlan& plan, const std::string& folder) {
+  const auto checkout_of = [](const std::string& path) {
+    for (fs::path at = path; at.has_relative_path(); at = at.parent_path()) {
+      std::error_code ignored;
+      if (fs::exists(at / ".git", ignored)) return at.string();
+    }
+    return path;
+  };
+  std::error_code ignored;
+  for (const std::string& spelling : {folder, fs::weakly_canonical(folder, ignored).string()}) {
+    plan.leak_sources.push_back({checkout_of(spelling), "source folder", LeakKind::kPath});
+  }
+}
+
+}  // namespace holdall::packer
