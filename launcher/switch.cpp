@@ -41,6 +41,8 @@ void require_whole(const Store& store, const std::string& release, bool hash_all
 Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release,
                    const CommonOptions& options) {
   if (supervisor_runs(store)) {
+    // The supervisor takes the lock itself; until then the lease keeps a gc away from what was just installed.
+    const FileDescriptor lease = store.lease(release);
     lock.reset();
     if (const auto report = use_running(store, release))
       return {.generation = report->generation, .running = true, .switch_milliseconds = report->switch_milliseconds};

@@ -72,11 +72,24 @@ says <(ask "$url") '1.0.0 '
 says <("$holdall" logs) 'ready: demo-1.0.1-'
 [ "$("$holdall" logs -n 2 | wc -l)" -eq 2 ] || fail "logs -n 2 gives other than two lines"
 
+# Between an install and the switch nobody holds the store's lock; a gc then must not take what was installed.
+pack 1.0.2
+supervisor=$(field supervisor_pid)
+kill -STOP "$supervisor"
+"$holdall" upgrade demo-1.0.2.tar.zst >upgrade.out 2>upgrade.err &
+upgrade=$!
+until ls root/demo/releases | grep -q '^demo-1.0.2-'; do kill -0 $upgrade || fail "$(cat upgrade.err)"; sleep 0.02; done
+expect 0 "$holdall" gc --unused --keep 0
+! grep -q '^demo-1.0.2-' out || fail "gc took a release that was about to be used"
+kill -CONT "$supervisor"
+wait $upgrade || fail "the upgrade failed: $(cat upgrade.err)"
+says <(ask "$url") '1.0.2 '
+
 expect 0 "$holdall" stop
 [ "$(field state)" = stopped ] || fail "state is $(field state)"
 expect 0 "$holdall" stop
 expect 0 "$holdall" start --detach
-says <(ask "$(cat out)") '1.0.0 '
+says <(ask "$(cat out)") '1.0.2 '
 expect 0 "$holdall" stop
 
 # In the foreground, Ctrl-C drains and leaves nothing.
