@@ -71,7 +71,7 @@ std::vector<std::string> service_arguments(const bundle::BundleInfo& info, const
   return arguments;
 }
 
-Environment service_environment(Environment inherited, const bundle::Service& service, const ServicePlace& place,
+Environment service_environment(Environment inherited, const bundle::BundleInfo& info, const ServicePlace& place,
                                 KeepEnvironment keep) {
   if (keep == KeepEnvironment::kNo)
     for (const char* name : {"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"}) inherited.erase(name);
@@ -79,9 +79,11 @@ Environment service_environment(Environment inherited, const bundle::Service& se
   // be taken by the service's options of the same name.
   for (const char* name :
        {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "HOLDALL_HOST",
-        "HOLDALL_PORT", "HOLDALL_HEALTH_PORT", "HOLDALL_DEVICE", "HOLDALL_MODEL"})
+        "HOLDALL_PORT", "HOLDALL_HEALTH_PORT", "HOLDALL_DEVICE", "HOLDALL_MODEL", "HOLDALL_GOLDEN"})
     inherited.erase(name);
-  for (const auto& [name, value] : service.environment) inherited[name] = value;
+  if (info.model && !info.model->golden.empty()) inherited["HOLDALL_GOLDEN"] = info.model->golden;
+  if (info.service)
+    for (const auto& [name, value] : info.service->environment) inherited[name] = value;
   inherited.try_emplace("CUDA_MODULE_LOADING", "LAZY");
   inherited.try_emplace("CUDA_CACHE_PATH", place.state + "/cuda-cache");
   return inherited;

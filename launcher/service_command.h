@@ -28,9 +28,9 @@ enum class KeepEnvironment { kNo, kYes };
 
 // The service's environment: what is inherited without the variables that would load foreign code into it
 // (LD_LIBRARY_PATH, LD_PRELOAD, PYTHONPATH, PYTHONHOME, unless kept) and without those meant for the launcher itself;
-// then the bundle's own; CUDA_MODULE_LOADING=LAZY and a writable CUDA_CACHE_PATH unless set. LISTEN_FDS, LISTEN_FDNAMES
-// and NOTIFY_SOCKET come with the process.
-Environment service_environment(Environment inherited, const bundle::Service& service, const ServicePlace& place,
+// then the bundle's own, and HOLDALL_GOLDEN with its model's golden edit; CUDA_MODULE_LOADING=LAZY and a writable
+// CUDA_CACHE_PATH unless set. LISTEN_FDS, LISTEN_FDNAMES and NOTIFY_SOCKET come with the process.
+Environment service_environment(Environment inherited, const bundle::BundleInfo& info, const ServicePlace& place,
                                 KeepEnvironment keep);
 
 // This process's environment.

@@ -214,8 +214,7 @@ Supervision::Plan Supervision::plan(const std::string& release) const {
   result.start.arguments = service_arguments(result.info, service_, place);
   if (result.info.model && result.info.model->external && !is_folder(service_.model))
     throw Error(ErrorKind::kNotFound, "cannot find model folder '" + service_.model + "'");
-  result.start.environment =
-      service_environment(options_.environment, *result.info.service, place, KeepEnvironment::kNo);
+  result.start.environment = service_environment(options_.environment, result.info, place, KeepEnvironment::kNo);
   result.start.working_folder = place.tree;
   result.start.http = http_->fd();
   result.start.health = health_->fd();

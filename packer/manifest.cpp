@@ -66,6 +66,8 @@ Manifest read_manifest(const Json& json, const std::string& path) {
                                  .external = model.value("external", false),
                                  .digest = model.value("digest", std::string()),
                                  .golden = model.contains("golden") ? model["golden"].dump() : std::string()};
+    if (model.contains("golden"))
+      for (const char* field : {"image", "output"}) manifest.model->golden_pictures[field] = model["golden"][field];
   }
   if (json.contains("service")) manifest.service = read_service(json["service"]);
   for (const Json& item : json.value("provide", Json::array())) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ struct ModelSource {
   std::string path;  // absolute; empty if external
   bool external = false;
   std::string digest, golden;
+  std::map<std::string, std::string> golden_pictures;  // field of `golden` → path in the bundle
 };
 
 struct Provision {

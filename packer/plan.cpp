@@ -265,14 +265,23 @@ class Planner {
     plan_.members = std::move(kept);
   }
 
+  const PlannedMember* find_file(const std::string& path) const {
+    const auto found =
+        std::ranges::find(plan_.members, path, [](const PlannedMember& member) { return member.entry.path; });
+    return found == plan_.members.end() || found->entry.type != EntryType::kRegular ? nullptr : &*found;
+  }
+
   void report_faults() {
     if (manifest_.service) {
       const std::string& program = manifest_.service->exec.front();
-      const auto found =
-          std::ranges::find(plan_.members, program, [](const PlannedMember& member) { return member.entry.path; });
-      if (found == plan_.members.end() || !found->entry.executable || found->entry.type != EntryType::kRegular) {
+      const PlannedMember* found = find_file(program);
+      if (found == nullptr || !found->entry.executable)
         faults_.add("'" + program + "' of /service/exec/0 is no program of the bundle");
-      }
+    }
+    if (manifest_.model) {
+      for (const auto& [field, picture] : manifest_.model->golden_pictures)
+        if (find_file(picture) == nullptr)
+          faults_.add("'" + picture + "' of /model/golden/" + field + " is no file of the bundle");
     }
     faults_.report();
   }

@@ -24,21 +24,30 @@ int small(const Config& config, const std::string& pointer, std::int64_t value, 
   return static_cast<int>(value);
 }
 
-GoldenEdit read_golden(const Config& config, const std::filesystem::path& model) {
+GoldenEdit read_golden(const Config& config, const std::string& at, const std::filesystem::path& folder) {
   GoldenEdit golden;
-  golden.image = model / config.get<std::string>("/golden/image");
-  golden.output = model / config.get<std::string>("/golden/output");
-  golden.prompt = config.get<std::string>("/golden/prompt");
-  golden.negative_prompt = config.find<std::string>("/golden/negative_prompt");
-  const auto seed = config.get<std::int64_t>("/golden/seed");
-  if (seed < 0) config.refuse("/golden/seed", "is negative");
+  golden.image = folder / config.get<std::string>(at + "/image");
+  golden.output = folder / config.get<std::string>(at + "/output");
+  golden.prompt = config.get<std::string>(at + "/prompt");
+  golden.negative_prompt = config.find<std::string>(at + "/negative_prompt");
+  const auto seed = config.get<std::int64_t>(at + "/seed");
+  if (seed < 0) config.refuse(at + "/seed", "is negative");
   golden.seed = static_cast<std::uint64_t>(seed);
-  if (const auto steps = config.find<std::int64_t>("/golden/steps"))
-    golden.steps = small(config, "/golden/steps", *steps, 1, 1000);
-  golden.tolerance = config.get<double>("/golden/tolerance");
+  if (const auto steps = config.find<std::int64_t>(at + "/steps"))
+    golden.steps = small(config, at + "/steps", *steps, 1, 1000);
+  golden.tolerance = config.get<double>(at + "/tolerance");
   if (!(golden.tolerance >= 0 && golden.tolerance <= 255))
-    config.refuse("/golden/tolerance", "needs to lie between 0 and 255");
+    config.refuse(at + "/tolerance", "needs to lie between 0 and 255");
   return golden;
+}
+
+// One edit or a list of them.
+std::vector<GoldenEdit> read_goldens(const Config& config, const std::filesystem::path& folder) {
+  std::vector<GoldenEdit> edits;
+  for (std::size_t i = 0; config.has("/golden/" + std::to_string(i)); ++i)
+    edits.push_back(read_golden(config, "/golden/" + std::to_string(i), folder));
+  if (edits.empty() && config.has("/golden")) edits.push_back(read_golden(config, "/golden", folder));
+  return edits;
 }
 
 std::string folder_name(const std::filesystem::path& model) {
@@ -48,9 +57,10 @@ std::string folder_name(const std::filesystem::path& model) {
 
 }  // namespace
 
-ModelManifest read_model_manifest(const std::filesystem::path& model) {
+ModelManifest read_model_manifest(const std::filesystem::path& model, const std::string& golden) {
   ModelManifest manifest;
   manifest.name = folder_name(model);
+  if (!golden.empty()) manifest.golden = read_goldens(Config::parse("{\"golden\":" + golden + "}", "--golden"), {});
   if (!std::filesystem::exists(model / "holdall.json")) return manifest;
   const auto config = Config::read(model / "holdall.json");
   manifest.name = config.get<std::string>("/name", manifest.name);
@@ -70,7 +80,7 @@ ModelManifest read_model_manifest(const std::filesystem::path& model) {
     manifest.warm_up.push_back(
         {small(config, pointer, size[0], 16, 16384), small(config, pointer, size[1], 16, 16384)});
   }
-  if (config.has("/golden")) manifest.golden = read_golden(config, model);
+  if (golden.empty()) manifest.golden = read_goldens(config, model);
   return manifest;
 }
 

@@ -12,7 +12,7 @@
 namespace holdall::runtime::pipelines {
 
 struct GoldenEdit {             // an edit whose outcome is known: a model that answers otherwise must not serve
-  std::filesystem::path image;  // absolute or beside holdall.json; so is `output`
+  std::filesystem::path image;  // absolute or below the folder that its manifest speaks of; so is `output`
   std::string prompt;
   std::optional<std::string> negative_prompt;
   std::uint64_t seed = 0;
@@ -30,10 +30,12 @@ struct ModelManifest {
   std::uint64_t max_pixels = 64u << 20;  // of an input picture, before anything of its size is allocated
   std::vector<std::string> languages;    // of prompts, BCP 47
   std::vector<image::Size> warm_up;      // output sizes to run once before the service is ready
-  std::optional<GoldenEdit> golden;
+  std::vector<GoldenEdit> golden;
 };
 
-// Reads MODEL/holdall.json; the defaults if there is none. Throws runtime::Error{kBadModel} naming file and field.
-ModelManifest read_model_manifest(const std::filesystem::path& model);
+// Reads MODEL/holdall.json; the defaults if there is none. `golden`, if not empty, replaces the file's own golden
+// edits: JSON as under "golden" in the file, but with its paths below the working directory. Throws
+// runtime::Error{kBadModel} naming file and field.
+ModelManifest read_model_manifest(const std::filesystem::path& model, const std::string& golden = {});
 
 }  // namespace holdall::runtime::pipelines

@@ -41,23 +41,23 @@ void warm_up(Pipeline& pipeline, const ModelManifest& manifest) {
   }
 }
 
-void check_golden_edit(Pipeline& pipeline, const ModelManifest& manifest) {
-  if (!manifest.golden) return;
-  const GoldenEdit& golden = *manifest.golden;
-  Request request;
-  request.images.push_back(read_picture(golden.image, manifest.max_pixels));
-  request.prompt = golden.prompt;
-  request.negative_prompt = golden.negative_prompt;
-  request.seed = golden.seed;
-  request.steps = golden.steps;
-  const double difference =
-      mean_difference(pipeline.run(request).picture, read_picture(golden.output, manifest.max_pixels));
-  if (difference <= golden.tolerance) return;
-  std::ostringstream message;
-  message << "the golden edit differs from '" << golden.output.string() << "' by " << difference
-          << " grey levels on average, at most " << golden.tolerance
-          << " are allowed: the weights are not those of the manifest";
-  throw Error(ErrorKind::kBadModel, message.str());
+void check_golden_edits(Pipeline& pipeline, const ModelManifest& manifest) {
+  for (const GoldenEdit& golden : manifest.golden) {
+    Request request;
+    request.images.push_back(read_picture(golden.image, manifest.max_pixels));
+    request.prompt = golden.prompt;
+    request.negative_prompt = golden.negative_prompt;
+    request.seed = golden.seed;
+    request.steps = golden.steps;
+    const double difference =
+        mean_difference(pipeline.run(request).picture, read_picture(golden.output, manifest.max_pixels));
+    if (difference <= golden.tolerance) continue;
+    std::ostringstream message;
+    message << "the golden edit differs from '" << golden.output.string() << "' by " << difference
+            << " grey levels on average, at most " << golden.tolerance
+            << " are allowed: the weights are not those of the manifest";
+    throw Error(ErrorKind::kBadModel, message.str());
+  }
 }
 
 double mean_difference(const image::Picture& a, const image::Picture& b) {

@@ -1,4 +1,4 @@
-// What a model has to do before it may serve: run once in every shape, and answer the golden edit as it did before.
+// What a model has to do before it may serve: run once in every shape, and answer the golden edits as it did before.
 #pragma once
 
 #include "runtime/image/picture.h"
@@ -10,9 +10,9 @@ namespace holdall::runtime::pipelines {
 // One single-step edit of a grey picture per shape of the manifest. Throws what Pipeline::run() throws.
 void warm_up(Pipeline& pipeline, const ModelManifest& manifest);
 
-// Runs the manifest's golden edit, if it has one. Throws runtime::Error{kBadModel} with the measured difference if the
-// outcome differs by more than the tolerance, {kNotFound, kStorage} if its pictures cannot be read.
-void check_golden_edit(Pipeline& pipeline, const ModelManifest& manifest);
+// Runs the manifest's golden edits. Throws runtime::Error{kBadModel} with the measured difference if an outcome differs
+// by more than the tolerance, {kNotFound, kStorage} if the pictures cannot be read.
+void check_golden_edits(Pipeline& pipeline, const ModelManifest& manifest);
 
 // Mean absolute difference of the 8-bit values; infinite for pictures of different sizes.
 double mean_difference(const image::Picture& a, const image::Picture& b);

@@ -66,6 +66,13 @@ void add_serve_options(CLI::App& serve, service::Options& options) {
       ->envname("HOLDALL_QUEUE_LIMIT")
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();
+  serve
+      .add_option(
+          "--golden", options.golden,
+          "the edits to prove before READY=1, as under \"golden\" in holdall.json, instead of the model's own;\n"
+          "paths are below the working directory")
+      ->type_name("JSON")
+      ->envname("HOLDALL_GOLDEN");
   serve.add_option("--worker", options.worker, "worker program; default: holdall-edit-worker beside this one")
       ->envname("HOLDALL_WORKER");
 }
@@ -82,7 +89,7 @@ int run(int argc, char** argv) {
   CLI::App* serve = app.add_subcommand("serve", "serve edits over HTTP");
   serve->footer(
       std::string("Sockets are inherited if LISTEN_FDS says so (LISTEN_FDNAMES=http:health); READY=1 goes to\n"
-                  "NOTIFY_SOCKET after load, warm-up and golden edit. SIGTERM drains.\n\n") +
+                  "NOTIFY_SOCKET after load, warm-up and golden edits. SIGTERM drains.\n\n") +
       kFooter);
   add_serve_options(*serve, options);
   app.add_subcommand("run", "one edit, no server (see run --help)");

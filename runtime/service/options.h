@@ -26,6 +26,7 @@ struct Options {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080, health_port = 0;  // 0: any free port
   std::string device = "auto", dtype;          // empty: the worker's default
+  std::string golden;                          // JSON that replaces the model's own golden edits; empty: nothing does
   std::size_t queue_limit = 32;                // requests that wait; the one that runs is not counted
   std::uint64_t max_pixels = 40'000'000;       // of one picture that comes in
   HttpLimits http;

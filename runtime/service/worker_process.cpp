@@ -41,6 +41,7 @@ class WorkerProcess::Impl : public std::enable_shared_from_this<WorkerProcess::I
     std::vector<std::string> arguments{"serve",    "--fd",         "{fd}", "--model", options_.model.string(),
                                        "--device", options_.device};
     if (!options_.dtype.empty()) arguments.insert(arguments.end(), {"--dtype", options_.dtype});
+    if (!options_.golden.empty()) arguments.insert(arguments.end(), {"--golden", options_.golden});
     const Spawned worker = spawn_worker(options_.worker.string(), std::move(arguments));
     pid_ = worker.pid;
     stopping_ = ended_ = false;

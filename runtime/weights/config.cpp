@@ -69,9 +69,13 @@ Config::Config(Config&&) noexcept = default;
 Config::~Config() = default;
 
 Config Config::read(const std::filesystem::path& file) {
+  return parse(read_text(file), file);
+}
+
+Config Config::parse(const std::string& text, const std::filesystem::path& name) {
   auto document = std::make_unique<Document>();
-  document->root = parse_object(read_text(file), "'" + file.string() + "'");
-  return Config(file, std::move(document));
+  document->root = parse_object(text, "'" + name.string() + "'");
+  return Config(name, std::move(document));
 }
 
 template <class T>

@@ -16,6 +16,8 @@ class Config {
   // Throws runtime::Error{kNotFound} if `file` does not exist, {kStorage} if it cannot be read, {kBadModel} if it is no
   // JSON object.
   static Config read(const std::filesystem::path& file);
+  // What came by another way than a file; `name` stands for the file in messages. Throws {kBadModel} as read() does.
+  static Config parse(const std::string& text, const std::filesystem::path& name);
   Config(Config&&) noexcept;
   ~Config();
 

@@ -80,12 +80,13 @@ int main(int argc, char** argv) {
   tokenize->add_option("--model", tokenizer_model, "folder of the checkpoint")->type_name("DIR")->required();
   tokenize->add_flag("--json", json, "the only form there is; accepted for scripts");
 
-  worker::ServeOptions service{-1, {}, "auto", ""};
+  worker::ServeOptions service{-1, {}, "auto", "", ""};
   CLI::App* serve = app.add_subcommand("serve", "edit what the service sends (started by holdall-edit serve)");
   serve->add_option("--fd", service.fd, "this end of the socket pair")->type_name("N")->required();
   serve->add_option("--model", service.model, "folder of the checkpoint")->type_name("DIR")->required();
   serve->add_option("--device", service.device, "auto, cpu, cuda or cuda:N")->type_name("D");
   serve->add_option("--dtype", service.dtype, "float32, bfloat16 or float16")->type_name("T");
+  serve->add_option("--golden", service.golden, "golden edits instead of the model's")->type_name("JSON");
 
   for (CLI::App* command : {run, tokenize}) name_environment(*command);
   try {

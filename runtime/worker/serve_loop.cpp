@@ -50,12 +50,12 @@ void serve(const ServeOptions& options) {
   const pipelines::LoadOptions where{options.device.empty() ? "auto" : options.device, options.dtype};
   const pipelines::Placement placement = pipelines::place(where);
   report(options.fd, "loading", "loading '" + options.model.string() + "' on " + placement.device.str());
-  const pipelines::ModelManifest manifest = pipelines::read_model_manifest(options.model);
+  const pipelines::ModelManifest manifest = pipelines::read_model_manifest(options.model, options.golden);
   const std::unique_ptr<pipelines::Pipeline> pipeline = pipelines::load(options.model, where);
   report(options.fd, "warming", "warming up");
   pipelines::warm_up(*pipeline, manifest);
-  if (manifest.golden) report(options.fd, "warming", "checking the golden edit");
-  pipelines::check_golden_edit(*pipeline, manifest);
+  if (!manifest.golden.empty()) report(options.fd, "warming", "checking the golden edits");
+  pipelines::check_golden_edits(*pipeline, manifest);
   send(options.fd, {{"type", "ready"}, {"model", describe(manifest.name, *pipeline, placement)}});
   edit_loop(options.fd, *pipeline, manifest.max_pixels);
 }

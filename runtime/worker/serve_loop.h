@@ -10,6 +10,7 @@ struct ServeOptions {
   int fd;  // the worker's end of the socket pair
   std::filesystem::path model;
   std::string device, dtype;  // as the command line gives them; empty: the default
+  std::string golden;         // JSON that replaces the model's own golden edits; empty: nothing does
 };
 
 // Returns the exit code: 0 after "stop" or when the service is gone, the error's code when the model cannot be loaded

@@ -206,6 +206,21 @@ TEST(Pack, RefusesTwoInputsForOnePlace) {
   EXPECT_TRUE(thrown_by([&] { checkout.plan(); }).says("'bin/other' of /service/exec/0 is no program of the bundle"));
 }
 
+TEST(Pack, CarriesTheGoldenEditAndRefusesOneWithoutItsPictures) {
+  const Checkout checkout("");
+  const auto manifest = [&](const std::string& output) {
+    checkout.folder.write("m.json", R"({"name": "s", "version": "1", "executables": ["bin/serve"],
+      "library_paths": ["site/torch/lib"], "model": {"name": "tiny", "path": "model", "golden": {"prompt": "p",
+      "image": "model/weights.bin", "seed": 1, "output": ")" +
+                                        output + R"(", "tolerance": 2}}})");
+  };
+  manifest("model/config.json");
+  EXPECT_NE(opened(packed(checkout.plan())).info().model->golden.find("model/weights.bin"), std::string::npos);
+  manifest("weights.bin");
+  EXPECT_TRUE(
+      thrown_by([&] { checkout.plan(); }).says("'weights.bin' of /model/golden/output is no file of the bundle"));
+}
+
 TEST(Pack, FollowsAModelsLinksAndRefusesBrokenOnes) {
   const Checkout checkout("");
   checkout.folder.write("blobs/abc", "weights");

@@ -103,12 +103,21 @@ TEST(ServiceEnvironment, DropsWhatAServiceManagerAboveSaidToTheLauncher) {
                           ::testing::Pair("CUDA_MODULE_LOADING", "LAZY")));
 }
 
+TEST(ServiceEnvironment, HandsOverTheGoldenEditOfTheBundleOnly) {
+  auto info = info_of({"bin/edit"});
+  const Environment inherited = {{"HOLDALL_GOLDEN", "{}"}};
+  EXPECT_FALSE(service_environment(inherited, info, kPlace, KeepEnvironment::kNo).contains("HOLDALL_GOLDEN"));
+  info.model.emplace().golden = R"({"prompt":"p"})";
+  EXPECT_EQ(service_environment(inherited, info, kPlace, KeepEnvironment::kNo).at("HOLDALL_GOLDEN"),
+            R"({"prompt":"p"})");
+}
+
 TEST(ServiceEnvironment, LetsTheBundleSpeakLastAndTheUserKeepHisCudaSettings) {
-  bundle::Service service;
-  service.environment = {{"OMP_NUM_THREADS", "4"}, {"LD_LIBRARY_PATH", "/of/the/bundle"}};
+  auto info = info_of({"bin/edit"});
+  info.service->environment = {{"OMP_NUM_THREADS", "4"}, {"LD_LIBRARY_PATH", "/of/the/bundle"}};
   const Environment result =
       service_environment({{"OMP_NUM_THREADS", "1"}, {"CUDA_MODULE_LOADING", "EAGER"}, {"CUDA_CACHE_PATH", "/cache"}},
-                          service, kPlace, KeepEnvironment::kNo);
+                          info, kPlace, KeepEnvironment::kNo);
   EXPECT_EQ(result.at("OMP_NUM_THREADS"), "4");
   EXPECT_EQ(result.at("LD_LIBRARY_PATH"), "/of/the/bundle");
   EXPECT_EQ(result.at("CUDA_MODULE_LOADING"), "EAGER");

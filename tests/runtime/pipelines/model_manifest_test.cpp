@@ -24,7 +24,7 @@ TEST_F(ModelManifestTest, HasTheReleasedDefaultsWithoutAFile) {
   EXPECT_EQ(manifest.condition_area, 384 * 384);
   EXPECT_EQ(manifest.default_steps, 40);
   EXPECT_EQ(manifest.default_true_cfg_scale, 4.0);
-  EXPECT_FALSE(manifest.golden.has_value());
+  EXPECT_TRUE(manifest.golden.empty());
 }
 
 TEST_F(ModelManifestTest, ReadsEveryField) {
@@ -41,13 +41,37 @@ TEST_F(ModelManifestTest, ReadsEveryField) {
   EXPECT_EQ(manifest.languages, (std::vector<std::string>{"en", "zh"}));
   ASSERT_EQ(manifest.warm_up.size(), 2u);
   EXPECT_EQ(manifest.warm_up[1].width, 96);
-  ASSERT_TRUE(manifest.golden.has_value());
-  EXPECT_EQ(manifest.golden->image, folder_.path() / "in.png");
-  EXPECT_EQ(manifest.golden->output, folder_.path() / "out.png");
-  EXPECT_EQ(manifest.golden->negative_prompt, " ");
-  EXPECT_EQ(manifest.golden->seed, 7u);
-  EXPECT_EQ(manifest.golden->steps, 2);
-  EXPECT_EQ(manifest.golden->tolerance, 1.5);
+  ASSERT_EQ(manifest.golden.size(), 1u);
+  EXPECT_EQ(manifest.golden[0].image, folder_.path() / "in.png");
+  EXPECT_EQ(manifest.golden[0].output, folder_.path() / "out.png");
+  EXPECT_EQ(manifest.golden[0].negative_prompt, " ");
+  EXPECT_EQ(manifest.golden[0].seed, 7u);
+  EXPECT_EQ(manifest.golden[0].steps, 2);
+  EXPECT_EQ(manifest.golden[0].tolerance, 1.5);
+}
+
+TEST_F(ModelManifestTest, TakesSeveralGoldenEdits) {
+  const auto manifest = read(R"({"golden": [
+    {"prompt": "p", "image": "a.png", "seed": 1, "output": "b.png", "tolerance": 1},
+    {"prompt": "q", "image": "c.png", "seed": 2, "output": "d.png", "tolerance": 2}]})");
+  ASSERT_EQ(manifest.golden.size(), 2u);
+  EXPECT_EQ(manifest.golden[1].prompt, "q");
+  EXPECT_EQ(manifest.golden[1].output, folder_.path() / "d.png");
+  EXPECT_REFUSAL(read(R"({"golden": [{"prompt": "p", "image": "a", "seed": 1, "output": "b"}]})"), kBadModel,
+                 "'/golden/0/tolerance' is missing");
+}
+
+TEST_F(ModelManifestTest, LetsOtherGoldenEditsReplaceItsOwn) {
+  const std::string own = R"({"golden": {"prompt": "p", "image": "a", "seed": 1, "output": "b", "tolerance": 1}})";
+  folder_.write("holdall.json", own);
+  const auto manifest = read_model_manifest(
+      folder_.path(),
+      R"({"prompt": "other", "image": "model/in.png", "seed": 3, "output": "out.png", "tolerance": 0})");
+  ASSERT_EQ(manifest.golden.size(), 1u);
+  EXPECT_EQ(manifest.golden[0].prompt, "other");
+  EXPECT_EQ(manifest.golden[0].image, "model/in.png");
+  EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{"), kBadModel, "--golden");
+  EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{}"), kBadModel, "--golden", "'/golden/image' is missing");
 }
 
 TEST_F(ModelManifestTest, NamesTheFieldThatIsWrong) {

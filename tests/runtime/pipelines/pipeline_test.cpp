@@ -143,17 +143,17 @@ TEST_F(PipelineTest, RefusesRequestsThatCannotBeDone) {
 
 TEST_F(PipelineTest, PassesItsGoldenEditAndItsWarmUp) {
   const auto manifest = read_model_manifest(kDemo);
-  ASSERT_TRUE(manifest.golden.has_value());
+  ASSERT_EQ(manifest.golden.size(), 1u);
   EXPECT_NO_THROW(warm_up(*pipeline_, manifest));
-  EXPECT_NO_THROW(check_golden_edit(*pipeline_, manifest));
+  EXPECT_NO_THROW(check_golden_edits(*pipeline_, manifest));
 }
 
 TEST_F(PipelineTest, FailsAGoldenEditThatComesOutOtherwise) {
   auto manifest = read_model_manifest(kDemo);
-  manifest.golden->seed += 1;
-  EXPECT_REFUSAL(check_golden_edit(*pipeline_, manifest), kBadModel, "golden edit differs", "at most 2");
-  manifest.golden->image = folder_.path() / "absent.png";
-  EXPECT_REFUSAL(check_golden_edit(*pipeline_, manifest), kNotFound, "absent.png");
+  manifest.golden.at(0).seed += 1;
+  EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kBadModel, "golden edit differs", "at most 2");
+  manifest.golden.at(0).image = folder_.path() / "absent.png";
+  EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kNotFound, "absent.png");
 }
 
 TEST(MeanDifference, IsInfiniteForOtherSizes) {
