@@ -21,7 +21,7 @@
 #include "packer/library_kinds.h"
 #include "packer/library_origin.h"
 #include "packer/plan_layout.h"
-#include "packer/prefix_rewrite.h"
+#include "packer/relocation/make_relocatable.h"
 #include "packer/requirements.h"
 
 namespace holdall::packer {
@@ -33,22 +33,8 @@ using bundle::EntryType;
 using bundle::Error;
 using bundle::ErrorKind;
 
-constexpr std::uint64_t kMaxRewritten = 64 << 20;  // a text file that names the prefix; a larger one is only audited
 constexpr const char* kProgramPath = "$ORIGIN/../lib";
 constexpr const char* kLibraryPath = "$ORIGIN";
-
-bundle::Digest digest_of(const std::string& path, const std::function<void()>& check) {
-  const InputFile file(path);
-  bundle::Sha256 hash;
-  std::vector<std::byte> buffer(1 << 20);
-  for (std::uint64_t at = 0;;) {
-    if (check) check();
-    const std::size_t count = file.read_some(at, buffer);
-    if (count == 0) return hash.finish();
-    hash.update(std::span(buffer).first(count));
-    at += count;
-  }
-}
 
 std::string canonical(const std::string& path) {
   std::error_code error;
@@ -67,7 +53,12 @@ bool reaches_neighbours(const ElfInfo& elf) {
 class Planner {
  public:
   Planner(const Manifest& manifest, const BuildMachine& machine, const PlanOptions& options)
-      : manifest_(manifest), machine_(machine), options_(options), origins_(machine.system_root) {}
+      : manifest_(manifest), machine_(machine), options_(options), origins_(machine.system_root) {
+    if (manifest.prefix.empty()) return;
+    std::vector<PrefixSpelling> prefixes{{manifest.prefix, ""}};
+    if (const std::string real = canonical(manifest.prefix); real != manifest.prefix) prefixes.push_back({real, ""});
+    rewriter_.emplace(std::move(prefixes), ShebangForm::kRelative);
+  }
 
   PackPlan run() {
     const Closure closure =
@@ -84,6 +75,7 @@ class Planner {
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
     plan_.slim_drops = slim(plan_.members, options_.slimming);
+    add_relocation_list(plan_.members, {});
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
     refuse_collisions();
@@ -210,7 +202,7 @@ class Planner {
   void edit(PlannedMember& member, const ElfWant& want) {
     ElfEdit planned = plan_edit(ElfFile(member.source), want);
     if (planned.empty()) return;
-    member.entry.elf = record_of(planned, digest_of(member.source, options_.check));
+    member.entry.elf = record_of(planned, digest_of(InputFile(member.source), options_.check));
     member.entry.size = planned.size();
     member.edit = std::move(planned);
   }
@@ -257,15 +249,9 @@ class Planner {
     member.entry.type = file.type;
     member.entry.executable = file.executable;
     member.entry.link_target = file.link_target;
-    if (file.type != EntryType::kRegular || manifest_.prefix.empty() || file.size > kMaxRewritten) return;
-    std::vector<std::string> prefixes{manifest_.prefix};
-    if (const std::string real = canonical(manifest_.prefix); real != manifest_.prefix) prefixes.push_back(real);
-    if (auto rewritten = rewrite_text(read_whole(source, kMaxRewritten), prefixes, path)) {
-      member.source.clear();
-      member.contents = std::move(rewritten->contents);
-      member.entry.size = member.contents.size();
-      member.entry.relocations = std::move(rewritten->relocations);
-    }
+    if (file.type != EntryType::kRegular || !rewriter_) return;
+    const auto input = std::make_shared<const InputFile>(source);
+    put_rewrite(member, input, rewriter_->plan(*input, {.bundle_path = path}, options_.check), options_.check);
   }
 
   void add_folder(const std::string& path, const std::string& layer) {
@@ -296,7 +282,7 @@ class Planner {
         member.entry.executable = !is_file;
         model.bytes += file.size;
         if (!is_file) continue;
-        digests.emplace_back(file.path, digest_of(path, options_.check));
+        digests.emplace_back(file.path, digest_of(InputFile(path), options_.check));
         member.expected = digests.back().second;
       }
       if (digests.empty()) faults_.add("the model folder '" + source.path + "' holds no file");
@@ -393,6 +379,7 @@ class Planner {
   const BuildMachine& machine_;
   const PlanOptions& options_;
   LibraryOrigins origins_;
+  std::optional<PrefixRewriter> rewriter_;  // if there is a prefix
   PackPlan plan_;
   Faults faults_;
 };
