@@ -6,10 +6,10 @@
 
 namespace holdall::bundle {
 
-inline constexpr std::size_t kMaxFrameContent = std::size_t{4} << 20;    // uncompressed bytes of a data frame
-inline constexpr std::uint64_t kMaxFrames = 4'000'000;                   // seek-table entries
-inline constexpr std::uint64_t kMaxEntries = 4'000'000;                  // elements of the TOC's `entries`
-inline constexpr std::uint64_t kMaxTocBytes = std::uint64_t{256} << 20;  // JSON
+inline constexpr std::size_t kMaxFrameContent = std::size_t{4} << 20;  // uncompressed bytes of a data frame
+inline constexpr std::uint64_t kMaxFrames = 4'000'000;                 // seek-table entries
+inline constexpr std::uint64_t kMaxEntries = 4'000'000;                // elements of the TOC's `entries`
+inline constexpr std::uint64_t kMaxTocBytes = std::uint64_t{1} << 30;  // JSON: some 350 bytes a file
 inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 50;
 inline constexpr std::uint64_t kMaxTotalBytes = std::uint64_t{1} << 52;  // of all files
 inline constexpr std::size_t kMaxInfoBytes = 32 * 1024;                  // bundle.json

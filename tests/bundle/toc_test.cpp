@@ -1,5 +1,6 @@
 #include "bundle/toc.h"
 
+#include "bundle/limits.h"
 #include "tests/bundle/bundle_fixture.h"
 
 namespace holdall::bundle {
@@ -275,6 +276,15 @@ TEST(Toc, RefusesTextThatIsNoTocAtAll) {
 TEST(Toc, RefusesDeepNestingWithoutRecursion) {
   EXPECT_THAT(refusal_of_text(R"({"version":1,"entries":[)" + std::string(5'000'000, '[')), HasSubstr("bad TOC"));
   EXPECT_THAT(refusal({R"({"type":)" + std::string(1000, '[')}), HasSubstr("nested deeper than 8"));
+}
+
+TEST(Toc, HoldsAMillionFiles) {
+  Entry entry;
+  entry.path = std::string(150, 'p');
+  entry.size = 1 << 20;
+  entry.chunks.push_back({.frame_offset = std::uint64_t{1} << 40, .frame_size = 1 << 20, .size = 1 << 20});
+  entry.layer = "environment";
+  EXPECT_LT(to_json({{entry}}).size() * 1'000'000, kMaxTocBytes);
 }
 
 }  // namespace
