@@ -175,6 +175,19 @@ class Stage {
     if (member.placeholder != Member::kNone)
       facts.placeholder_length = collection_.placeholders[member.placeholder].size();
     rewrite(result.member, file, facts);
+    if (member.role == MemberRole::kInterpreter) find_libraries_beside(result);
+  }
+
+  // A packed interpreter loads modules that know nothing of where their libraries lie now. Its DT_RPATH serves them,
+  // too.
+  void find_libraries_beside(Outcome& result) const {
+    PlannedMember& planned = result.member;
+    if (!planned.splices.empty()) return;  // an installation of its own: it has its libraries where it was built to
+    ElfEdit edit = plan_edit(ElfFile(planned.source), {.rpath = "$ORIGIN/../lib"});
+    if (edit.empty()) return;
+    planned.entry.elf = record_of(edit, digest_of(InputFile(planned.source), options_.check));
+    planned.entry.size = edit.size();
+    planned.edit = std::move(edit);
   }
 
   void rewrite(PlannedMember& planned, const FilePointer& file, const FileFacts& facts) const {
