@@ -13,6 +13,7 @@
 #include "packer/pack.h"
 #include "packer/plan.h"
 #include "packer/plan_environment.h"
+#include "packer/plan_layout.h"
 #include "packer/provide.h"
 #include "packer/report.h"
 
@@ -173,6 +174,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
                                                   : to_text(report, plan, request.slimming));
     return;
   }
+  put_below(plan, request.arcroot);
   if (request.verbosity == Verbosity::kVerbose) {
     for (const Explanation& item : plan.explanations) std::fprintf(stderr, "  %s\n", item.line().c_str());
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -49,6 +50,22 @@ void sort_for_start_up(PackPlan& plan) {
     const int rank = start_up_rank(one.entry.path), other_rank = start_up_rank(other.entry.path);
     return rank != other_rank ? rank < other_rank : one.entry.path < other.entry.path;
   });
+}
+
+void put_below(PackPlan& plan, const std::string& folder) {
+  if (folder.empty()) return;
+  for (PlannedMember& member : plan.members) member.entry.path.insert(0, folder + "/");
+  std::vector<PlannedMember> above;
+  for (std::string_view path = folder; !path.empty(); path = bundle::parent_of(path)) {
+    PlannedMember& member = above.emplace_back();
+    member.entry.path = path;
+    member.entry.type = EntryType::kDirectory;
+    member.entry.executable = true;
+    member.entry.layer = plan.members.empty() ? "" : plan.members.front().entry.layer;
+  }
+  std::ranges::reverse(above);
+  plan.members.insert(plan.members.begin(), std::make_move_iterator(above.begin()),
+                      std::make_move_iterator(above.end()));
 }
 
 void count_members(PackPlan& plan) {

@@ -13,6 +13,10 @@ void add_parent_folders(PackPlan& plan);
 // bin/, lib/, the rest, model/: what starts first comes first, and what changes least often stays together.
 void sort_for_start_up(PackPlan& plan);
 
+// Puts everything into `folder` of the archive, last of all: for `--arcroot`. What relocation knows of the tree begins
+// there.
+void put_below(PackPlan& plan, const std::string& folder);
+
 // Fills in files, bytes, largest_file, layers and requires_host.disk_bytes.
 void count_members(PackPlan& plan);
 
