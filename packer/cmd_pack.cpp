@@ -116,9 +116,21 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   if (const auto faults = check_inputs(manifest); !faults.empty()) {
     throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
   }
-  return plan_service(
-      manifest, this_machine(),
-      {.check = [&] { interrupt.check(); }, .slimming = request.slimming, .vendor_edits = request.vendor_edits});
+  for (LayerSource& layer : manifest.layers) {
+    InputRequest& input = layer.input;
+    if (!layer.environment.empty()) input.folder = find_environment(layer.environment, this_machines_conda());
+    input.missing_files = request.input.missing_files;
+    input.editable_packages = request.input.editable_packages;
+    input.outside_links = request.input.outside_links;
+    refuse_output_inside(request, input.folder);
+  }
+  return plan_service(manifest, this_machine(),
+                      {.check = [&] { interrupt.check(); },
+                       .slimming = request.slimming,
+                       .vendor_edits = request.vendor_edits,
+                       .shebang = request.shebang,
+                       .mtime = request.mtime,
+                       .threads = request.threads});
 }
 
 // The relocator that goes with an environment: `holdall`, which is installed beside this program. Empty: none is there.
@@ -162,6 +174,7 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
 void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   PackRequest request = given;
   PackPlan plan = request.manifest.empty() ? plan_prefix(request, interrupt) : plan_manifest(request, interrupt);
+  put_below(plan, request.arcroot);
   plan.info.build.emplace("zstd", std::string(ZSTD_versionString()) + " level " + std::to_string(request.level));
   if (!request.explain.empty()) {
     explain(plan, request.explain);
@@ -174,7 +187,6 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
                                                   : to_text(report, plan, request.slimming));
     return;
   }
-  put_below(plan, request.arcroot);
   if (request.verbosity == Verbosity::kVerbose) {
     for (const Explanation& item : plan.explanations) std::fprintf(stderr, "  %s\n", item.line().c_str());
   }

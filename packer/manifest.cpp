@@ -39,6 +39,23 @@ bundle::Service read_service(const Json& json) {
   return service;
 }
 
+LayerSource read_layer(const Json& json, const std::string& folder) {
+  LayerSource layer;
+  layer.environment = json.value("environment", std::string());
+  if (json.contains("prefix")) layer.input.folder = absolute_path(folder, json["prefix"]);
+  layer.input.to = json.value("to", std::string());
+  layer.input.layer = json.value("layer", std::string("environment"));
+  for (const Json& pattern : json.value("exclude", Json::array())) {
+    layer.input.filters.push_back({Filter::Kind::kExclude, pattern});
+  }
+  for (const Json& pattern : json.value("include", Json::array())) {
+    layer.input.filters.push_back({Filter::Kind::kInclude, pattern});
+  }
+  layer.input.python_prefix = json.value("python_prefix", std::string());
+  if (!layer.input.python_prefix.empty()) layer.input.python = PythonSource::kHost;
+  return layer;
+}
+
 Manifest read_manifest(const Json& json, const std::string& path) {
   Manifest manifest;
   manifest.path = path;
@@ -54,6 +71,9 @@ Manifest read_manifest(const Json& json, const std::string& path) {
   }
   for (const Json& item : json.value("files", Json::array())) {
     manifest.files.push_back({absolute(item["from"]), item["to"]});
+  }
+  for (const Json& item : json.value("layers", Json::array())) {
+    manifest.layers.push_back(read_layer(item, manifest.folder));
   }
   if (json.contains("prefix")) manifest.prefix = absolute(json["prefix"]);
   if (json.value("device", "cpu") == "cuda") manifest.device = Device::kCuda;
@@ -77,6 +97,14 @@ Manifest read_manifest(const Json& json, const std::string& path) {
   return manifest;
 }
 
+void check_place(const std::string& to, const std::string& pointer, std::vector<JsonFault>& faults) {
+  if (const std::string fault = bundle::path_fault(to); !fault.empty()) {
+    faults.push_back({pointer, "is '" + to + "', which " + fault});
+  } else if (lies_in(to, "holdall") || lies_in(to, "model")) {
+    faults.push_back({pointer, "is '" + to + "': holdall/ and model/ belong to the bundle itself"});
+  }
+}
+
 // What no schema can say.
 std::vector<JsonFault> check_meaning(const Manifest& manifest) {
   std::vector<JsonFault> faults;
@@ -89,12 +117,18 @@ std::vector<JsonFault> check_meaning(const Manifest& manifest) {
   }
   for (std::size_t i = 0; i < manifest.files.size(); ++i) {
     const std::string& to = manifest.files[i].to;
-    const std::string place = "/files/" + std::to_string(i) + "/to";
-    if (const std::string fault = bundle::path_fault(to); !fault.empty()) {
-      faults.push_back({place, "is '" + to + "', which " + fault});
-    } else if (lies_in(to, "holdall") || lies_in(to, "model")) {
-      faults.push_back({place, "is '" + to + "': holdall/ and model/ belong to the bundle itself"});
+    check_place(to, "/files/" + std::to_string(i) + "/to", faults);
+  }
+  if (manifest.executables.empty() && manifest.layers.empty()) {
+    faults.push_back({"", "has neither executables nor layers: there is nothing to pack"});
+  }
+  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
+    const LayerSource& layer = manifest.layers[i];
+    const std::string pointer = "/layers/" + std::to_string(i);
+    if (layer.environment.empty() == layer.input.folder.empty()) {
+      faults.push_back({pointer, "must have either 'environment' or 'prefix'"});
     }
+    if (!layer.input.to.empty()) check_place(layer.input.to, pointer + "/to", faults);
   }
   if (manifest.model && manifest.model->external == !manifest.model->path.empty()) {
     faults.push_back({"/model", "must have either 'path' or 'external': true"});
@@ -180,6 +214,10 @@ std::vector<JsonFault> check_inputs(const Manifest& manifest) {
   }
   for (std::size_t i = 0; i < manifest.files.size(); ++i) {
     expect("/files/" + std::to_string(i) + "/from", manifest.files[i].from, "a file or a folder", is_data);
+  }
+  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
+    if (!manifest.layers[i].environment.empty()) continue;  // its folder is found when it is packed
+    expect("/layers/" + std::to_string(i) + "/prefix", manifest.layers[i].input.folder, "a folder", is_folder);
   }
   if (manifest.model && !manifest.model->external) expect("/model/path", manifest.model->path, "a folder", is_folder);
   return faults;

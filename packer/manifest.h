@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bundle/bundle_info.h"
+#include "packer/inputs/collect.h"
 #include "packer/json_schema.h"
 
 namespace holdall::packer {
@@ -19,6 +20,12 @@ enum class Libc { kHost, kBundled };
 struct FileMapping {
   std::string from;  // absolute
   std::string to;    // in the bundle
+};
+
+// A whole environment or installation. Its folder is input.folder, or to be found by `environment`.
+struct LayerSource {
+  std::string environment;  // a conda environment's name; empty: input.folder is given
+  InputRequest input;
 };
 
 struct ModelSource {
@@ -41,6 +48,7 @@ struct Manifest {
   std::vector<std::string> executables, library_paths;
   std::vector<std::string> dlopen;  // names, or absolute paths
   std::vector<FileMapping> files;
+  std::vector<LayerSource> layers;
   std::string prefix;  // empty: none
   Device device = Device::kCpu;
   Libc libc = Libc::kHost;

@@ -74,8 +74,9 @@ class Planner {
     add_licences();
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
+    auto host_links = add_layers();
     plan_.slim_drops = slim(plan_.members, options_.slimming);
-    add_relocation_list(plan_.members, {});
+    add_relocation_list(plan_.members, std::move(host_links));
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
     refuse_collisions();
@@ -258,6 +259,27 @@ class Planner {
     PlannedMember& member = add(path, {}, layer);
     member.entry.type = EntryType::kDirectory;
     member.entry.executable = true;
+  }
+
+  // Whole environments. Returns what relocation is to link to on the host.
+  std::vector<bundle::HostLink> add_layers() {
+    if (manifest_.layers.empty()) return {};
+    std::vector<InputRequest> inputs;
+    for (const LayerSource& layer : manifest_.layers) inputs.push_back(layer.input);
+    const Collection collection = collect(inputs, options_.check);
+    RelocationOptions options{.shebang = options_.shebang};
+    options.mtime = options_.mtime;
+    options.threads = options_.threads;
+    options.check = options_.check;
+    RelocatableInputs layers = make_relocatable(collection, options);
+    std::ranges::move(layers.members, std::back_inserter(plan_.members));
+    plan_.warnings.insert(plan_.warnings.end(), layers.warnings.begin(), layers.warnings.end());
+    for (const InputRoot& root : collection.roots) {
+      for (const std::string& prefix : root.prefixes) {
+        plan_.leak_sources.push_back({prefix, "build prefix", LeakKind::kPath});
+      }
+    }
+    return std::move(layers.host_links);
   }
 
   void add_model() {

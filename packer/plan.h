@@ -13,6 +13,7 @@
 #include "packer/elf/edit.h"
 #include "packer/leak_audit.h"
 #include "packer/manifest.h"
+#include "packer/relocation/shebang.h"
 #include "packer/relocation/spliced_file.h"
 #include "packer/slim.h"
 
@@ -72,6 +73,10 @@ struct PlanOptions {
   std::function<void()> check = {};  // called now and then; may throw to cancel
   Slimming slimming = Slimming::kNone;
   VendorEdits vendor_edits = VendorEdits::kRefuse;
+  // Of layers:
+  ShebangForm shebang = ShebangForm::kRelative;
+  std::int64_t mtime = 0;  // of every member, seconds
+  unsigned threads = 0;    // 0: all processors
 };
 
 // Collects a manifest's inputs. Nothing is written; file contents are read where they decide something (ELF headers,

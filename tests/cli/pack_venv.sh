@@ -24,6 +24,7 @@ PY
 made/venv/bin/python check.py made/venv >/dev/null 2>&1 && fail "the check does not look"
 expect 0 "$pack" -p made/venv -o v.tar.zst
 [ "$(cat out)" = v.tar.zst ] || fail "stdout: $(cat out)"
+expect 0 "$pack" -p made/venv --python-prefix /usr --exclude '*/numpy*' -o host.tar.zst
 rm -r made
 
 mkdir -p "one" && "$HOLDALL_BIN/holdall" extract v.tar.zst -C "$PWD/one/tree" >/dev/null
@@ -42,3 +43,9 @@ mv "two words/tree" three
 works "$PWD/three"
 # libssl is ours, not the host's: an interpreter that is packed brings what its modules need.
 grep -q "$PWD/three/python-base/lib/libssl" loaded || fail "libssl comes from the host: $(grep libssl loaded)"
+
+# With --python-prefix, the interpreter is the target's: a link that unpacking makes, and that no tar has.
+! tar --zstd -tf host.tar.zst | grep '^bin/python3$\|^python-base' || fail "the host's interpreter was packed"
+"$HOLDALL_BIN/holdall" extract host.tar.zst -C "$PWD/host" >/dev/null
+[ "$(readlink host/bin/python3)" = /usr/bin/python3.11 ] || fail "bin/python3 leads to $(readlink host/bin/python3)"
+host/bin/http --version >version || fail "http does not run with the host's interpreter"

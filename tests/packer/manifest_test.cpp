@@ -48,6 +48,32 @@ TEST(Manifest, ReadsPathsRelativeToItsFolder) {
   EXPECT_EQ(manifest.provide.at(0).command, (std::vector<std::string>{"make", "it"}));
 }
 
+TEST(Manifest, ReadsLayers) {
+  const auto reading = parse_manifest(
+      R"({"name": "n", "version": "1", "layers": [
+          {"prefix": "../env", "to": "env", "layer": "app", "exclude": ["*.a"], "include": ["x.a"]},
+          {"environment": "ml", "to": "ml", "python_prefix": "/usr"}]})",
+      "/m/manifests/x.json");
+  ASSERT_TRUE(reading.manifest.has_value());
+  const auto& layers = reading.manifest->layers;
+  ASSERT_EQ(layers.size(), 2U);
+  EXPECT_EQ(layers[0].input.folder, "/m/env");
+  EXPECT_EQ(layers[0].input.to + layers[0].input.layer, "envapp");
+  ASSERT_EQ(layers[0].input.filters.size(), 2U);
+  EXPECT_EQ(layers[0].input.filters[1].pattern, "x.a");
+  EXPECT_EQ(layers[1].environment + layers[1].input.layer, "mlenvironment");
+  EXPECT_EQ(layers[1].input.python, PythonSource::kHost);
+}
+
+TEST(Manifest, RefusesLayersThatSayTooLittleOrTooMuch) {
+  EXPECT_EQ(faults_of(R"({"name": "n", "version": "1"})"),
+            (Faults{" has neither executables nor layers: there is nothing to pack"}));
+  EXPECT_EQ(faults_of(with(R"("layers": [{}, {"prefix": "a", "environment": "b", "to": "model/x"}])")),
+            (Faults{"/layers/0 must have either 'environment' or 'prefix'",
+                    "/layers/1 must have either 'environment' or 'prefix'",
+                    "/layers/1/to is 'model/x': holdall/ and model/ belong to the bundle itself"}));
+}
+
 TEST(Manifest, ReportsEveryFaultWithItsPointer) {
   EXPECT_EQ(faults_of(R"({"name": "..", "version": 1, "executables": [], "a/b~c": 1, "device": "tpu",
                           "service": {"exec": ["x"], "swap": "no", "environment": {"A": 1}}, "files": [{"from": "a"}]})"),
@@ -56,7 +82,7 @@ TEST(Manifest, ReportsEveryFaultWithItsPointer) {
                     "/a~1b~0c is not a field of a manifest", "/device is \"tpu\", must be \"cpu\" or \"cuda\"",
                     "/service/swap is \"no\", must be \"overlap\" or \"replace\"",
                     "/service/environment/A is integer, must be string", "/files/0 lacks \"to\""}));
-  EXPECT_EQ(faults_of("{}"), (Faults{" lacks \"name\"", " lacks \"version\"", " lacks \"executables\""}));
+  EXPECT_EQ(faults_of("{}"), (Faults{" lacks \"name\"", " lacks \"version\""}));
   EXPECT_EQ(faults_of("[]"), (Faults{" is array, must be object"}));
 }
 
