@@ -5,25 +5,25 @@ unset CONDA_PREFIX CONDA_EXE CONDA_ROOT VIRTUAL_ENV MAMBA_ROOT_PREFIX CONDARC CO
 mkdir -p home
 export HOME=$PWD/home
 make_conda "$PWD/envs/ml"
-mkdir -p opt/tool/{bin,lib} app
+mkdir -p opt/tool/{bin,lib} app m
 printf '#!/bin/sh\necho root=%s\n' "$PWD/opt/tool" >opt/tool/bin/where
 chmod +x opt/tool/bin/where
 echo static >opt/tool/lib/x.a
 echo app >app/readme.txt
-cat >manifest.json <<JSON
+cat >m/manifest.json <<JSON
 {
   "name": "several", "version": "1",
   "layers": [
     { "environment": "ml", "to": "env" },
-    { "prefix": "opt/tool", "to": "opt/tool", "layer": "system", "exclude": ["*.a"] },
-    { "prefix": "app", "layer": "app" }
+    { "prefix": "../opt/tool", "to": "opt/tool", "layer": "system", "exclude": ["*.a"] },
+    { "prefix": "../app", "layer": "app" }
   ]
 }
 JSON
-expect 7 "$pack" -m manifest.json -o x.tar.zst; says "called 'ml'"
+expect 7 "$pack" -m m/manifest.json -o x.tar.zst; says "called 'ml'"
 export CONDA_ENVS_DIRS=$PWD/envs
-expect 0 "$pack" -m manifest.json -o x.tar.zst
-expect 0 "$pack" validate manifest.json
+expect 0 "$pack" -m m/manifest.json -o x.tar.zst
+expect 0 "$pack" validate m/manifest.json
 tar --zstd -xOf x.tar.zst holdall/bundle.json | tr -d ' \n' | grep '"layers":\["system","environment","app"\]' >/dev/null ||
   fail "layers: $(tar --zstd -xOf x.tar.zst holdall/bundle.json)"
 ! tar --zstd -tf x.tar.zst | grep 'x\.a$' || fail "what is excluded was packed"
@@ -35,6 +35,6 @@ grep -qx "root = $PWD/there/env/share" there/env/etc/tool.conf || fail "the envi
 
 # Two of them for one place.
 mkdir -p one two; echo 1 >one/f; echo 2 >two/f
-echo '{"name": "n", "version": "1", "layers": [{"prefix": "one"}, {"prefix": "two"}]}' >clash.json
-expect 11 "$pack" -m clash.json -o y.tar.zst; says "two inputs go to 'f'"
+echo '{"name": "n", "version": "1", "layers": [{"prefix": "../one"}, {"prefix": "../two"}]}' >m/clash.json
+expect 11 "$pack" -m m/clash.json -o y.tar.zst; says "two inputs go to 'f'"
 [ ! -e y.tar.zst ] || fail "an output is left"
