@@ -159,7 +159,7 @@ class Planner {
     std::vector<PlannedMember*> edited;
     std::vector<std::string> paths;
     for (PlannedMember& member : plan_.members) {
-      if (!member.entry.elf) continue;
+      if (!member.entry.elf || member.entry.elf->original_digest != bundle::Digest{}) continue;
       edited.push_back(&member);
       paths.push_back(member.source);
     }

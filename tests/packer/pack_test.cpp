@@ -246,7 +246,7 @@ TEST(Pack, WarnsOfAnEditedLibraryThatDiffersFromItsRecord) {
 
 TEST(Pack, ListsEveryLeakWithFileAndOffset) {
   const Checkout checkout("");
-  checkout.folder.write("data/debug.bin", std::string("\0\0\0", 3) + checkout.folder.path("data") + "/x");
+  checkout.folder.write("data/debug.bin", std::string("\0\0\0", 3) + checkout.folder.path("src") + "/x");
   checkout.folder.write("model/notes.txt", "trained on buildbox by /home/somebody\n");
   const auto result = thrown_by([&] { packed(checkout.plan()); });
   EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
