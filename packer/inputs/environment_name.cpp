@@ -54,7 +54,8 @@ class Finder {
     std::set<std::string> known;
     const std::string list = surroundings_.home + "/.conda/environments.txt";
     for (const std::string& line : lines_of(list)) {
-      const fs::path prefix = fs::path(line).lexically_normal();
+      const fs::path prefix =
+          fs::path(line + "/").lexically_normal().parent_path();  // with one slash at its end or none
       if (prefix.filename() == name && is_environment(prefix)) known.insert(prefix);
     }
     if (known.size() == 1) return *known.begin();
@@ -138,9 +139,7 @@ class Finder {
          {"miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda", ".conda"}) {
       candidates.push_back(surroundings_.home + "/" + name);
     }
-    for (const char* const folder : {"/opt/conda", "/opt/miniconda3", "/opt/anaconda3", "/opt/miniforge3"}) {
-      candidates.push_back(folder);
-    }
+    candidates.insert(candidates.end(), surroundings_.installations.begin(), surroundings_.installations.end());
     for (const std::string& candidate : candidates) {
       // micromamba's root has environments without being one.
       if (!candidate.empty() && (is_environment(candidate) || candidate == variable("MAMBA_ROOT_PREFIX"))) {
@@ -228,6 +227,7 @@ CondaSurroundings this_machines_conda() {
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
   result.home = result.variable("HOME").value_or("");
+  result.installations = {"/opt/conda", "/opt/miniconda3", "/opt/anaconda3", "/opt/miniforge3"};
   for (const char* const folder : {"/etc/conda", "/var/lib/conda"}) {
     for (const char* const name : {"/.condarc", "/condarc", "/condarc.d"}) {
       result.system_configuration.push_back(std::string(folder) + name);

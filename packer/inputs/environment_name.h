@@ -13,6 +13,7 @@ namespace holdall::packer {
 struct CondaSurroundings {
   std::string home;
   std::function<std::optional<std::string>(const std::string& name)> variable;  // of the environment
+  std::vector<std::string> installations;         // folders where conda may be installed, beside those in the home
   std::vector<std::string> system_configuration;  // files and folders of files, the weakest first
 };
 CondaSurroundings this_machines_conda();
