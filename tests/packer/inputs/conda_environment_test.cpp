@@ -177,7 +177,7 @@ TEST(CondaEnvironment, KnowsThePipPackagesInIt) {
   conda.folder.write(site + "pkg/__init__.py", "x");
   conda.folder.write("env/bin/pkg", "x");
   conda.folder.write(site + "pkg-2.5.dist-info/RECORD",
-                     "pkg/__init__.py,sha256=LXEWQrcmsEQBYnyp--6wy9chTD7GQPMTbAiWHF5IaIE,1\n../../../bin/pkg,,\n");
+                     "pkg/__init__.py,sha256=LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE,1\n../../../bin/pkg,,\n");
   const Collection found = conda.collected();
   const Member& member = *member_at(found, "bin/pkg");
   ASSERT_NE(member.package, Member::kNone);
