@@ -26,6 +26,7 @@ ordered_json requires_json(const Requirements& needs) {
   ordered_json object = {{"arch", needs.arch}, {"cpu_level", needs.cpu_level}};
   if (needs.glibc) object["glibc"] = floor_json(*needs.glibc);
   if (needs.libstdcxx) object["libstdcxx"] = floor_json(*needs.libstdcxx);
+  if (needs.libc) object["libc"] = {{"version", needs.libc->version}, {"interpreter", needs.libc->interpreter}};
   if (needs.cuda) {
     ordered_json cuda = {{"major", needs.cuda->major}, {"driver", floor_json(needs.cuda->driver)}};
     if (needs.cuda->ptx_isa) cuda["ptx_isa"] = floor_json(*needs.cuda->ptx_isa);
@@ -83,12 +84,19 @@ CudaRequirement parse_cuda(const JsonView& view) {
   return cuda;
 }
 
+BundledLibc parse_libc(const JsonView& view) {
+  BundledLibc libc{view.object().at("version").string(), view.at("interpreter").string()};
+  if (const std::string fault = path_fault(libc.interpreter); !fault.empty()) view.at("interpreter").fail(fault);
+  return libc;
+}
+
 Requirements parse_requires(const JsonView& view) {
   Requirements needs;
   needs.arch = view.object().at("arch").string();
   needs.cpu_level = static_cast<int>(view.at("cpu_level").number(9));
   if (view.has("glibc")) needs.glibc = parse_floor(view.at("glibc"));
   if (view.has("libstdcxx")) needs.libstdcxx = parse_floor(view.at("libstdcxx"));
+  if (view.has("libc")) needs.libc = parse_libc(view.at("libc"));
   if (view.has("cuda")) needs.cuda = parse_cuda(view.at("cuda"));
   needs.memory_bytes = view.at("memory_bytes").number();
   needs.gpu_memory_bytes = view.at("gpu_memory_bytes").number();

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bundle/kernel_coverage.h"
+
 namespace holdall::bundle {
 
 inline constexpr int kFormatVersion = 1;
@@ -22,18 +24,22 @@ struct Floor {
 struct CudaRequirement {
   int major = 0;
   Floor driver;
-  std::optional<Floor> ptx_isa;
-  struct Coverage {
-    std::vector<std::string> cubin;  // "75", "90a", "100f"
-    std::vector<std::string> ptx;    // "<sm>@<isa>", e.g. "90@9.0"
-  };
+  std::optional<Floor> ptx_isa;  // of a gating library that has PTX only: the driver compiles it whatever the GPU
+  using Coverage = KernelCoverage;
   std::map<std::string, Coverage> coverage;  // gating library → what it carries
+};
+
+// The C library that the bundle brings for hosts whose own is older than the glibc floor.
+struct BundledLibc {
+  std::string version;      // "2.36"
+  std::string interpreter;  // bundle path of its ld.so; the rest of it lies in the same folder
 };
 
 struct Requirements {
   std::string arch;   // "x86_64", "aarch64"
   int cpu_level = 1;  // x86-64-v<level>
   std::optional<Floor> glibc, libstdcxx;
+  std::optional<BundledLibc> libc;
   std::optional<CudaRequirement> cuda;
   std::uint64_t memory_bytes = 0, gpu_memory_bytes = 0;  // 0: not known
   std::uint64_t disk_bytes = 0;                          // unpacked

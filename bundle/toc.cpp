@@ -56,6 +56,7 @@ json holdall_fields(const Entry& entry) {
                   {"original_digest", to_string(entry.elf->original_digest)}};
   }
   if (entry.vendor) own["vendor"] = true;
+  if (!entry.kernels.empty()) own["kernels"] = {{"cubin", entry.kernels.cubin}, {"ptx", entry.kernels.ptx}};
   if (!entry.layer.empty()) own["layer"] = entry.layer;
   return own;
 }
@@ -258,8 +259,12 @@ class TocBuilder {
     if (own.has("layer")) entry.layer = own.at("layer").string();
     if (own.has("relocations")) relocations(own.at("relocations"), entry);
     if (own.has("elf")) elf(own.at("elf").object(), entry);
-    if (entry.type != EntryType::kRegular && (entry.elf || !entry.relocations.empty())) {
-      own.fail("only a file has relocations or elf");
+    if (own.has("kernels")) {
+      const JsonView kernels = own.at("kernels").object();
+      entry.kernels = {kernels.at("cubin").strings(), kernels.at("ptx").strings()};
+    }
+    if (entry.type != EntryType::kRegular && (entry.elf || !entry.relocations.empty() || !entry.kernels.empty())) {
+      own.fail("only a file has relocations, elf or kernels");
     }
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bundle/digest.h"
+#include "bundle/kernel_coverage.h"
 #include "bundle/relocation.h"
 
 namespace holdall::bundle {
@@ -48,8 +49,9 @@ struct Entry {
   std::vector<Chunk> chunks;  // of a regular file, ascending and gapless; empty if size is 0
   std::vector<Relocation> relocations;
   std::optional<ElfRecord> elf;
-  bool vendor = false;  // a vendor's file, packed byte-identical
-  std::string layer;    // "system", "cuda", "runtime", "environment", "app" or "model"
+  bool vendor = false;     // a vendor's file, packed byte-identical
+  KernelCoverage kernels;  // of a file with fat binaries: all that they carry
+  std::string layer;       // "system", "cuda", "runtime", "environment", "app" or "model"
 };
 
 struct Toc {

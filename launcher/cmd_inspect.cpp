@@ -62,6 +62,7 @@ ordered_json files_of(const bundle::Toc& toc) {
       item["digest"] = bundle::to_string(entry.digest);
       item["relocations"] = entry.relocations.size();
       item["vendor"] = entry.vendor;
+      if (!entry.kernels.empty()) item["kernels"] = {{"cubin", entry.kernels.cubin}, {"ptx", entry.kernels.ptx}};
     }
     if (entry.type == bundle::EntryType::kSymlink) item["target"] = entry.link_target;
     if (!entry.layer.empty()) item["layer"] = entry.layer;
@@ -93,9 +94,16 @@ void print_needs(const bundle::Requirements& needs) {
   if (needs.cpu_level > 1) std::cout << "-v" << needs.cpu_level;
   std::cout << '\n';
   print_floor("glibc", needs.glibc);
+  if (needs.libc) std::cout << "brings     glibc " << needs.libc->version << '\n';
   if (needs.cuda) {
     std::cout << "needs      CUDA " << needs.cuda->major << '\n';
     print_floor("NVIDIA driver", needs.cuda->driver);
+    for (const auto& [library, coverage] : needs.cuda->coverage) {
+      std::cout << "needs      a GPU of";
+      for (const std::string& cubin : coverage.cubin) std::cout << " sm_" << cubin;
+      for (const std::string& ptx : coverage.ptx) std::cout << " compute_" << ptx;
+      std::cout << " (" << library << ")\n";
+    }
   }
   if (needs.memory_bytes != 0) std::cout << "needs      " << human_bytes(needs.memory_bytes) << " of memory\n";
   if (needs.gpu_memory_bytes != 0)

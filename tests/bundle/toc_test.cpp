@@ -67,6 +67,7 @@ TEST(Toc, ParsesWhatItWrites) {
   entry.relocations = {{RelocationKind::kText, 3, 24, 0}, {RelocationKind::kBinary, 40, 24, 80}};
   entry.elf = ElfRecord{{{64, std::string("\0\x01", 2), "\xFF\x02"}}, 290, sha256(bytes_of("v"))};
   entry.vendor = true;
+  entry.kernels = {{"75", "90a"}, {"90@9.0"}};
   entry.layer = "cuda";
   const Entry link_entry = entry_of({"l", EntryType::kSymlink, "d/x"});
   toc.entries = {folder, entry, link_entry};
@@ -91,6 +92,9 @@ TEST(Toc, ParsesWhatItWrites) {
   ASSERT_TRUE(got.elf && got.elf->patches.size() == 1);
   EXPECT_EQ(got.elf->patches[0].old_bytes, std::string("\0\x01", 2));
   EXPECT_EQ(got.elf->original_size, 290u);
+  EXPECT_EQ(got.kernels.cubin, entry.kernels.cubin);
+  EXPECT_EQ(got.kernels.ptx, entry.kernels.ptx);
+  EXPECT_TRUE(parsed.entries[0].kernels.empty());
   EXPECT_EQ(to_json(parsed), to_json(toc));
 }
 
