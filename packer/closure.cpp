@@ -33,9 +33,16 @@ struct Request {
   std::string group = {};  // kGroup: its name
 };
 
-bool has_component(const std::string& path, std::string_view component) {
-  const fs::path parts(path);
-  return std::ranges::any_of(parts, [&](const fs::path& part) { return part == component; });
+std::string describe_reason(const Request& request) {
+  switch (request.reason) {
+    case Reason::kListed:
+      return "listed in dlopen for";
+    case Reason::kGroup:
+      return "loaded on demand (" + request.group + ") by";
+    case Reason::kNeeded:
+      break;
+  }
+  return "needed by";
 }
 
 // The entries of an R(UN)PATH with $ORIGIN replaced. An empty entry is the working directory for ld.so: never for us.
@@ -94,6 +101,7 @@ class Search {
       for (std::size_t i = 1; i < faults_.size(); ++i) message += "\n" + faults_[i];
       throw bundle::Error(bundle::ErrorKind::kCannotPack, message);
     }
+    mark_on_demand();
     std::ranges::sort(closure_.libraries, {}, &PackedLibrary::name);
     for (PackedLibrary& library : closure_.libraries) std::ranges::sort(library.aliases);
     return std::move(closure_);
@@ -117,11 +125,13 @@ class Search {
       return;
     }
     if (is_driver_library(name)) {
-      faults_.push_back("'" + request.name +
-                        "' belongs to the NVIDIA driver and must come from the host: leave it out");
+      faults_.push_back("'" + request.name + "' belongs to the driver and must come from the host: leave it out");
       return;
     }
-    if (by_name_.contains(name)) return;  // ld.so, too, keeps the first that has the name
+    if (const auto known = by_name_.find(name); known != by_name_.end()) {  // ld.so, too, keeps the first of a name
+      if (known->second != kNoLoader) arrows_.push_back({request.by, known->second, request.reason});
+      return;
+    }
     const auto found = is_path ? std::optional(request.name) : find(name, request.by);
     if (!found) {
       report_missing(request);
@@ -135,7 +145,7 @@ class Search {
     std::error_code error;
     const std::string real = fs::canonical(path, error).string();
     if (error) throw bundle::system_error(error.value(), "open", path);
-    if (has_component(path, "stubs") || has_component(real, "stubs")) {
+    if (is_stub(path) || is_stub(real)) {
       faults_.push_back("'" + path + "' is a stub for linking, not a library: take its folder out of library_paths");
       by_name_.emplace(name, kNoLoader);
       return;
@@ -143,6 +153,7 @@ class Search {
     if (const auto known = by_real_path_.find(real); known != by_real_path_.end()) {
       by_name_.emplace(name, known->second);
       closure_.libraries[known->second].aliases.push_back(name);
+      arrows_.push_back({request.by, known->second, request.reason});
       return;
     }
     if (objects_.size() > kMaxObjects) throw bundle::Error(bundle::ErrorKind::kCannotPack, "more than 10000 libraries");
@@ -161,7 +172,9 @@ class Search {
                                   .real_path = real,
                                   .aliases = {},
                                   .needed_by = objects_[request.by].label,
+                                  .reason = describe_reason(request),
                                   .elf = elf});
+    arrows_.push_back({request.by, index, request.reason});
     if (file_name != name) closure_.libraries.back().aliases.push_back(name);
     objects_.push_back({path, "lib/" + file_name, request.by, std::move(elf)});
     const std::size_t object = objects_.size() - 1;
@@ -180,6 +193,23 @@ class Search {
       } else {
         requests_.push_back({builtins, object, Reason::kGroup, "NVRTC"});
       }
+    }
+  }
+
+  // Follows all but the groups from the programs; what is not met is loaded on demand.
+  void mark_on_demand() {
+    std::vector<bool> at_start(objects_.size());
+    for (std::size_t i = 0; i < closure_.roots.size(); ++i) at_start[i] = true;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (const Arrow& arrow : arrows_) {
+        const std::size_t to = closure_.roots.size() + arrow.to;
+        if (arrow.reason == Reason::kGroup || !at_start[arrow.from] || at_start[to]) continue;
+        at_start[to] = changed = true;
+      }
+    }
+    for (std::size_t i = 0; i < closure_.libraries.size(); ++i) {
+      closure_.libraries[i].on_demand = !at_start[closure_.roots.size() + i];
     }
   }
 
@@ -235,8 +265,15 @@ class Search {
         ": searched " + where + ": add its folder to library_paths");
   }
 
+  struct Arrow {
+    std::size_t from;  // index in objects_
+    std::size_t to;    // index in closure_.libraries
+    Reason reason;
+  };
+
   const ClosureOptions& options_;
-  std::vector<Object> objects_;
+  std::vector<Object> objects_;  // the programs, then closure_.libraries in their first order
+  std::vector<Arrow> arrows_;
   std::deque<Request> requests_;                // breadth first, as ld.so loads
   std::map<std::string, std::size_t> by_name_;  // → index in closure_.libraries; kNoLoader: reported as missing
   std::map<std::string, std::size_t> by_real_path_;

@@ -24,7 +24,9 @@ struct PackedLibrary {
   std::string path;                  // of the input, as found
   std::string real_path;             // links resolved
   std::vector<std::string> aliases;  // other names it is asked for by
-  std::string needed_by;             // bundle path or library name of the first that asked
+  std::string needed_by;             // bundle path of the first that asked
+  std::string reason;                // why that one asked: "needed by", "listed in dlopen of", "loaded as cuDNN by"
+  bool on_demand = false;            // no program loads it at its start: another library does, when it comes to that
   ElfInfo elf;
 };
 

@@ -68,7 +68,22 @@ bool is_glibc_library(std::string_view name) {
 }
 
 bool is_driver_library(std::string_view name) {
-  return is_called(name, "libcuda") || name.starts_with("libnvidia-");
+  static constexpr std::array<std::string_view, 5> kDriver{"libcuda", "libcudadebugger", "libnvcuvid", "libnvoptix",
+                                                           "libnvidia-"};
+  if (name.starts_with(kDriver.back())) return name.find(".so") != name.npos;
+  if (std::ranges::any_of(kDriver, [&](std::string_view stem) { return is_called(name, stem); })) return true;
+  // Vendors' halves of libglvnd and libvdpau: libGLX_nvidia, libEGL_mesa, libGLESv2_nvidia, libvdpau_nvidia, …
+  static constexpr std::array<std::string_view, 5> kVendorHalf{"libGLX_", "libEGL_", "libGLESv1_CM_", "libGLESv2_",
+                                                               "libvdpau_"};
+  return name.find(".so") != name.npos &&
+         std::ranges::any_of(kVendorHalf, [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+bool is_stub(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == path.npos || path.find(".so", slash) == path.npos) return false;
+  const std::string_view folder = path.substr(0, slash);
+  return folder == "stubs" || folder.ends_with("/stubs");
 }
 
 bool is_nvidia_library(std::string_view name) {

@@ -11,8 +11,12 @@ namespace holdall::packer {
 // libc and what is built with it, the dynamic loader included. They go with the host's kernel and are never packed.
 bool is_glibc_library(std::string_view name);
 
-// The NVIDIA driver's user-space half. It must match the host's kernel module and is never packed.
+// The user-space half of the host's graphics drivers: NVIDIA's, and the vendors' halves of libglvnd (libGLX_*,
+// libEGL_*). It must match the host's kernel module and is never packed.
 bool is_driver_library(std::string_view name);
+
+// A shared object in a folder called "stubs": something to link with, that only fails when it is called.
+bool is_stub(std::string_view path);
 
 // NVIDIA's redistributable libraries: packed, and byte-identical, as their licence asks.
 bool is_nvidia_library(std::string_view name);

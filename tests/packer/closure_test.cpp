@@ -159,6 +159,43 @@ TEST_F(CudaGroups, ACudaBundleGetsTheWholeGroup) {
   EXPECT_EQ(close("libcudnn.so.9", DlopenGroups::kCuda).libraries.size(), 8U);
 }
 
+TEST_F(CudaGroups, ItsMembersAreLoadedOnDemandUnlessAProgramNeedsThem) {
+  make_cudnn();
+  const auto program = folder_.program("program", "lib/libcudnn.so.9 lib/libcudnn_ops.so.9");
+  const Closure closure =
+      compute_closure({program}, {}, {.library_paths = {folder_.path("lib")}, .groups = DlopenGroups::kCuda});
+  EXPECT_FALSE(named(closure, "libcudnn.so.9").on_demand);
+  EXPECT_FALSE(named(closure, "libcudnn_ops.so.9").on_demand);
+  EXPECT_TRUE(named(closure, "libcudnn_adv.so.9").on_demand);
+  EXPECT_EQ(named(closure, "libcudnn_adv.so.9").reason, "loaded on demand (cuDNN) by");
+  EXPECT_EQ(named(closure, "libcudnn_adv.so.9").needed_by, "lib/libcudnn.so.9");
+  EXPECT_EQ(named(closure, "libcudnn.so.9").reason, "needed by");
+}
+
+// Met first behind a group, then by a program's own need.
+TEST_F(CudaGroups, WhatIsNeededLaterIsNotOnDemand) {
+  folder_.library("lib/libdeep.so");
+  folder_.library("lib/libnvperf_host.so", "lib/libdeep.so");
+  folder_.library("lib/libcupti.so.13");
+  folder_.library("lib/libthree.so", "lib/libdeep.so");
+  folder_.library("lib/libtwo.so", "lib/libthree.so -Wl,-rpath-link,lib");
+  folder_.library("lib/libone.so", "lib/libtwo.so -Wl,-rpath-link,lib");
+  const auto program = folder_.program("program", "lib/libcupti.so.13 lib/libone.so -Wl,-rpath-link,lib");
+  const Closure closure =
+      compute_closure({program}, {}, {.library_paths = {folder_.path("lib")}, .groups = DlopenGroups::kCuda});
+  EXPECT_EQ(named(closure, "libdeep.so").needed_by, "lib/libnvperf_host.so");
+  EXPECT_FALSE(named(closure, "libdeep.so").on_demand);
+  EXPECT_TRUE(named(closure, "libnvperf_host.so").on_demand);
+}
+
+TEST_F(CudaGroups, WhatTheManifestListsIsLoadedAtTheStart) {
+  folder_.library("lib/liblisted.so");
+  const auto program = folder_.program("program");
+  const Closure closure = compute_closure({program}, {"liblisted.so"}, {.library_paths = {folder_.path("lib")}});
+  EXPECT_FALSE(named(closure, "liblisted.so").on_demand);
+  EXPECT_EQ(named(closure, "liblisted.so").reason, "listed in dlopen for");
+}
+
 TEST_F(CudaGroups, ACpuBundleGetsOnlyWhatIsNeeded) {
   make_cudnn();
   EXPECT_EQ(close("libcudnn.so.9", DlopenGroups::kNone).libraries.size(), 1U);
@@ -196,6 +233,19 @@ TEST(LibraryKinds, TellsHostVendorAndOthersApart) {
   EXPECT_TRUE(is_driver_library("libcuda.so.1"));
   EXPECT_TRUE(is_driver_library("libnvidia-ml.so.1"));
   EXPECT_FALSE(is_driver_library("libcudart.so.13"));
+  for (const char* const name :
+       {"libcuda.so", "libcuda.so.580.65.06", "libnvidia-ptxjitcompiler.so.1", "libnvcuvid.so.1",
+        "libcudadebugger.so.1", "libGLX_nvidia.so.0", "libEGL_mesa.so.0", "libGLESv2_nvidia.so.2"}) {
+    EXPECT_TRUE(is_driver_library(name)) << name;
+  }
+  for (const char* const name :
+       {"libEGL.so.1", "libGLX.so.0", "libnvrtc.so.13", "libnvidia-notes.txt", "libcudadevrt.a"}) {
+    EXPECT_FALSE(is_driver_library(name)) << name;
+  }
+  EXPECT_TRUE(is_stub("lib/stubs/libcuda.so"));
+  EXPECT_TRUE(is_stub("stubs/libx.so.1"));
+  EXPECT_FALSE(is_stub("lib/stubs/notes.txt"));
+  EXPECT_FALSE(is_stub("lib/libstubs.so"));
   EXPECT_TRUE(is_nvidia_library("libcublasLt.so.13"));
   EXPECT_TRUE(is_nvidia_library("nvshmem_bootstrap_uid.so.3"));
   EXPECT_FALSE(is_nvidia_library("libtorch_cuda.so"));
