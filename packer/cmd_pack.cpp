@@ -1,5 +1,6 @@
 #include <zstd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +14,7 @@
 #include "packer/plan.h"
 #include "packer/plan_environment.h"
 #include "packer/provide.h"
+#include "packer/report.h"
 
 namespace holdall::packer {
 namespace {
@@ -25,14 +27,21 @@ void say(Verbosity verbosity, const std::string& line) {
   if (verbosity != Verbosity::kQuiet) std::fprintf(stderr, "holdall-pack: %s\n", line.c_str());
 }
 
+// One line for the library, then one for each that leads to it, up to a program.
 void explain(const PackPlan& plan, const std::string& library) {
-  for (const std::string& line : plan.explanations) {
-    if (line.substr(0, line.find('\t')) == library) {
-      std::cout << line << "\n";
-      return;
-    }
+  const auto find = [&](const std::string& name) {
+    return std::ranges::find_if(plan.explanations, [&](const Explanation& explanation) {
+      return explanation.name == name || std::ranges::find(explanation.aliases, name) != explanation.aliases.end();
+    });
+  };
+  auto at = find(library);
+  if (at == plan.explanations.end()) {
+    throw Error(ErrorKind::kNotFound, "library '" + library + "' is neither in the bundle nor needed from the host");
   }
-  throw Error(ErrorKind::kNotFound, "library '" + library + "' is neither in the bundle nor needed from the host");
+  for (std::size_t i = 0; i <= plan.explanations.size() && at != plan.explanations.end(); ++i) {
+    std::cout << at->line() << "\n";
+    at = find(fs::path(at->by).filename().string());
+  }
 }
 
 std::string json_report(const PackRequest& request, const PackPlan& plan, const PackResult& result, double seconds) {
@@ -50,6 +59,10 @@ std::string json_report(const PackRequest& request, const PackPlan& plan, const 
       {"requires", info.at("requires")},
       {"leaks", result.leaks}}
       .dump(2);
+}
+
+bool packs(const PackRequest& request) {
+  return request.explain.empty() && !request.report;
 }
 
 // With --force, folders of the output are made, as conda-pack does.
@@ -96,13 +109,13 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   if (request.bundle_name) manifest.name = *request.bundle_name;
   if (request.bundle_version) manifest.version = *request.bundle_version;
   if (request.output.empty()) request.output = manifest.name + "." + request.format;
-  if (request.explain.empty()) check_output(request);
+  if (packs(request)) check_output(request);
   provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, interrupt,
                  [&](const std::string& line) { say(request.verbosity, line); });
   if (const auto faults = check_inputs(manifest); !faults.empty()) {
     throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
   }
-  return plan_service(manifest, this_machine(), [&] { interrupt.check(); });
+  return plan_service(manifest, this_machine(), {.check = [&] { interrupt.check(); }, .slimming = request.slimming});
 }
 
 PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
@@ -115,15 +128,18 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
   kind_of_input(folder);  // is it there?
   const std::string name = request.bundle_name.value_or(bundle_name_of(folder));
   if (request.output.empty()) request.output = name + "." + request.format;
-  if (request.explain.empty()) check_output(request);
-  refuse_output_inside(request, folder);
+  if (packs(request)) check_output(request);
+  if (packs(request)) refuse_output_inside(request, folder);
   request.input.folder = folder;
   say(request.verbosity, "collecting '" + folder + "'");
   const auto check = [&] { interrupt.check(); };
   const Collection collection = collect({request.input}, check);
-  return plan_environment(
-      collection, {.name = name, .version = request.bundle_version.value_or("0"), .dest_prefix = request.dest_prefix},
-      this_machine(), check);
+  return plan_environment(collection,
+                          {.name = name,
+                           .version = request.bundle_version.value_or("0"),
+                           .dest_prefix = request.dest_prefix,
+                           .slimming = request.slimming},
+                          this_machine(), check);
 }
 
 }  // namespace
@@ -137,8 +153,14 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
     return;
   }
   for (const std::string& warning : plan.warnings) say(request.verbosity, "warning: " + warning);
+  if (request.report) {
+    const PackReport report = make_report(plan, [&] { interrupt.check(); });
+    std::cout << (request.result == Output::kJson ? to_json(report, plan, request.slimming) + "\n"
+                                                  : to_text(report, plan, request.slimming));
+    return;
+  }
   if (request.verbosity == Verbosity::kVerbose) {
-    for (const std::string& line : plan.explanations) std::fprintf(stderr, "  %s\n", line.c_str());
+    for (const Explanation& item : plan.explanations) std::fprintf(stderr, "  %s\n", item.line().c_str());
   }
   say(request.verbosity, "packing " + std::to_string(plan.info.files) + " files, " + human_bytes(plan.info.bytes));
 

@@ -9,6 +9,7 @@
 #include "packer/inputs/collect.h"
 #include "packer/interrupt.h"
 #include "packer/progress.h"
+#include "packer/slim.h"
 
 namespace holdall::packer {
 
@@ -32,6 +33,8 @@ struct PackRequest {
   bool provide = true;
   std::vector<std::string> allowed_leaks;
   std::string explain;  // a library's name: say where it comes from, pack nothing
+  bool report = false;  // say what is in it and what it needs, pack nothing
+  Slimming slimming = Slimming::kNone;
   Verbosity verbosity = Verbosity::kNormal;
   Output result = Output::kText;
 };

@@ -57,6 +57,7 @@ Manifest read_manifest(const Json& json, const std::string& path) {
   }
   if (json.contains("prefix")) manifest.prefix = absolute(json["prefix"]);
   if (json.value("device", "cpu") == "cuda") manifest.device = Device::kCuda;
+  if (json.value("libc", "host") == "bundled") manifest.libc = Libc::kBundled;
   manifest.memory_bytes = json.value("memory_bytes", std::uint64_t{0});
   manifest.gpu_memory_bytes = json.value("gpu_memory_bytes", std::uint64_t{0});
   if (json.contains("model")) {

@@ -14,6 +14,7 @@
 namespace holdall::packer {
 
 enum class Device { kCpu, kCuda };
+enum class Libc { kHost, kBundled };
 
 struct FileMapping {
   std::string from;  // absolute
@@ -25,7 +26,7 @@ struct ModelSource {
   std::string path;  // absolute; empty if external
   bool external = false;
   std::string digest, golden;
-  std::map<std::string, std::string> golden_pictures;  // field of `golden` → path in the bundle
+  std::map<std::string, std::string> golden_pictures = {};  // field of `golden` → path in the bundle
 };
 
 struct Provision {
@@ -42,6 +43,7 @@ struct Manifest {
   std::vector<FileMapping> files;
   std::string prefix;  // empty: none
   Device device = Device::kCpu;
+  Libc libc = Libc::kHost;
   std::uint64_t memory_bytes = 0, gpu_memory_bytes = 0;
   std::optional<ModelSource> model;
   std::optional<bundle::Service> service;

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <limits>
+#include <list>
 #include <map>
 #include <set>
 
@@ -15,13 +15,15 @@
 #include "packer/closure.h"
 #include "packer/elf_edit.h"
 #include "packer/faults.h"
+#include "packer/glibc_family.h"
+#include "packer/host_needs.h"
 #include "packer/input_file.h"
 #include "packer/inputs/tree_walk.h"
 #include "packer/library_kinds.h"
+#include "packer/library_origin.h"
 #include "packer/plan_layout.h"
 #include "packer/prefix_rewrite.h"
 #include "packer/requirements.h"
-#include "packer/wheel_records.h"
 
 namespace holdall::packer {
 namespace {
@@ -65,8 +67,8 @@ bool reaches_neighbours(const ElfInfo& elf) {
 
 class Planner {
  public:
-  Planner(const Manifest& manifest, const BuildMachine& machine, const std::function<void()>& check)
-      : manifest_(manifest), machine_(machine), check_(check) {}
+  Planner(const Manifest& manifest, const BuildMachine& machine, const PlanOptions& options)
+      : manifest_(manifest), machine_(machine), options_(options), origins_(machine.system_root) {}
 
   PackPlan run() {
     const Closure closure =
@@ -77,11 +79,12 @@ class Planner {
     for (std::size_t i = 0; i < manifest_.executables.size(); ++i)
       add_program(manifest_.executables[i], closure.roots[i]);
     for (const PackedLibrary& library : closure.libraries) add_library(library);
-    for (const auto& [name, by] : closure.on_host)
-      plan_.explanations.push_back(name + "\tfrom the host\tneeded by " + by);
+    explain_host_libraries(closure);
+    if (manifest_.libc == Libc::kBundled) add_libc(closure);
     add_licences();
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
+    plan_.slim_drops = slim(plan_.members, options_.slimming);
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
     refuse_collisions();
@@ -111,18 +114,18 @@ class Planner {
 
   void add_library(const PackedLibrary& library) {
     PlannedMember& member = add("lib/" + library.name, library.path, "runtime");
-    const auto recorded = wheels_.find(library.real_path);
-    const bool nvidia = is_nvidia_library(library.name) || (recorded && recorded->wheel->name.starts_with("nvidia_"));
-    std::string origin = library.path;
-    if (recorded) {
-      origin += " (" + recorded->wheel->name + ")";
-      used_wheels_.emplace(recorded->wheel->name, recorded->wheel);
+    const LibraryOrigin origin = origins_.find(library.real_path);
+    member.package = origin.package;
+    if (origin.system) member.entry.layer = "system";
+    const bool nvidia = is_nvidia_library(library.name) || origin.package.starts_with("nvidia_");
+    if (origin.package.empty() && lies_in_system(library.path)) {
+      plan_.warnings.push_back("'" + library.path + "' belongs to no package: no licence is packed with it");
     }
     if (nvidia) {
       member.entry.vendor = true;
       member.entry.layer = "cuda";
-      if (recorded)
-        member.expected = recorded->digest;
+      if (origin.digest)
+        member.expected = origin.digest;
       else
         plan_.warnings.push_back("'" + library.path +
                                  "' lies in no wheel: nothing proves that it is as NVIDIA published it");
@@ -134,24 +137,57 @@ class Planner {
       if (library.elf.rpath || library.elf.runpath) {
         edit(member, {.rpath = kLibraryPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
       }
-      if (recorded && member.entry.elf && member.entry.elf->original_digest != recorded->digest) {
+      if (origin.digest && member.entry.elf && member.entry.elf->original_digest != *origin.digest) {
         plan_.warnings.push_back("'" + library.path + "' is not as its wheel's RECORD says");
-      } else if (recorded && !member.entry.elf) {
-        member.expected = recorded->digest;
+      } else if (!member.entry.elf) {
+        member.expected = origin.digest;
       }
     }
-    for (const std::string& alias : library.aliases) {
-      PlannedMember& link = add("lib/" + alias, {}, member_layer(library.name));
-      link.entry.type = EntryType::kSymlink;
-      link.entry.link_target = library.name;
-    }
-    plan_.explanations.push_back(library.name + "\t" + origin + "\tneeded by " + library.needed_by);
+    const std::string layer = member.entry.layer;
+    for (const std::string& alias : library.aliases) add_link("lib/" + alias, library.name, layer);
+    plan_.explanations.push_back({.name = library.name,
+                                  .aliases = library.aliases,
+                                  .origin = library.path + (origin.package.empty() ? "" : " (" + origin.package + ")"),
+                                  .reason = library.reason,
+                                  .by = library.needed_by});
   }
 
-  std::string member_layer(const std::string& library) const {
-    return std::ranges::find(plan_.members, "lib/" + library,
-                             [](const PlannedMember& member) { return member.entry.path; })
-        ->entry.layer;
+  void add_link(const std::string& path, const std::string& target, const std::string& layer) {
+    PlannedMember& link = add(path, {}, layer);
+    link.entry.type = EntryType::kSymlink;
+    link.entry.link_target = target;
+  }
+
+  bool lies_in_system(const std::string& path) const {
+    return std::ranges::find(machine_.system_folders, fs::path(path).parent_path().string()) !=
+           machine_.system_folders.end();
+  }
+
+  void explain_host_libraries(const Closure& closure) {
+    for (const auto& [name, by] : closure.on_host) {
+      const bool driver = is_driver_library(name);
+      plan_.explanations.push_back({.name = name,
+                                    .aliases = {},
+                                    .origin = driver ? "from the host: it must fit the kernel's driver"
+                                              : manifest_.libc == Libc::kBundled
+                                                  ? "from the host, or the bundle's own where that is too old"
+                                                  : "from the host: the C library goes with the host's loader",
+                                    .reason = "needed by",
+                                    .by = by});
+    }
+  }
+
+  void add_libc(const Closure& closure) {
+    const auto dynamic = std::ranges::find_if(closure.roots, &ElfInfo::dynamic);
+    if (dynamic == closure.roots.end()) return;  // nothing here has a loader
+    const Glibc glibc = find_glibc(machine_.system_folders, dynamic->machine);
+    for (const GlibcFile& file : glibc.files) {
+      PlannedMember& member = add(kLibcFolder + ("/" + file.name), file.real_path, "system");
+      member.entry.executable = file.name == glibc.interpreter;
+      member.package = origins_.find(file.real_path).package;
+    }
+    plan_.info.requires_host.libc =
+        bundle::BundledLibc{.version = glibc.version, .interpreter = kLibcFolder + ("/" + glibc.interpreter)};
   }
 
   void edit(PlannedMember& member, const ElfWant& want) {
@@ -159,22 +195,17 @@ class Planner {
     if (planned.empty()) return;
     member.entry.elf = bundle::ElfRecord{.patches = planned.patches,
                                          .original_size = planned.original_size,
-                                         .original_digest = digest_of(member.source, check_)};
+                                         .original_digest = digest_of(member.source, options_.check)};
   }
 
   void add_licences() {
-    for (const auto& [name, wheel] : used_wheels_) {
-      const std::string own = name + ".dist-info/";
-      for (const std::string& licence : wheel->licences) {
-        std::string place =
-            licence.starts_with(own) ? licence.substr(own.size()) : fs::path(licence).filename().string();
-        if (place.starts_with("licenses/")) place.erase(0, 9);
-        add("share/licenses/" + name + "/" + place, wheel->site + "/" + licence, "runtime");
-      }
-      if (wheel->licences.empty()) plan_.warnings.push_back("wheel '" + name + "' has no licence file to pack");
-      const std::size_t dash = name.rfind('-');
-      plan_.info.build.emplace(name.substr(0, dash), dash == name.npos ? "" : name.substr(dash + 1));
+    for (const Licence& licence : origins_.licences()) {
+      add(licence.to, licence.source, "runtime").package = licence.package;
     }
+    for (const std::string& package : origins_.packages_without_licence()) {
+      plan_.warnings.push_back("package '" + package + "' has no licence file to pack");
+    }
+    plan_.info.build.merge(origins_.versions());
   }
 
   void add_mapping(const FileMapping& mapping) {
@@ -186,7 +217,7 @@ class Planner {
       return;
     }
     const std::string folder = canonical(mapping.from);
-    const TreeWalk walk = walk_tree(folder, {.given = mapping.from, .check = check_});
+    const TreeWalk walk = walk_tree(folder, {.given = mapping.from, .check = options_.check});
     plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
     if (walk.members.empty()) add_folder(mapping.to, "app");
     for (const Member& file : walk.members)
@@ -199,6 +230,12 @@ class Planner {
   }
 
   void add_data(const std::string& path, const std::string& source, const Member& file) {
+    if (is_driver_library(fs::path(path).filename().string()) || is_stub(path)) {
+      faults_.add("'" + source + "' " +
+                  (is_stub(path) ? "is a stub for linking, not a library"
+                                 : "belongs to the driver and must come from the host") +
+                  ": leave it out");
+    }
     PlannedMember& member = add(path, file.type == EntryType::kRegular ? source : "", "app");
     member.entry.type = file.type;
     member.entry.executable = file.executable;
@@ -231,7 +268,7 @@ class Planner {
                         .golden = source.golden};
     if (!source.external) {
       model.path = "model";
-      const TreeWalk walk = walk_tree(canonical(source.path), {.links = Links::kFollow, .check = check_});
+      const TreeWalk walk = walk_tree(canonical(source.path), {.links = Links::kFollow, .check = options_.check});
       plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
       std::vector<std::pair<std::string, bundle::Digest>> digests;
       for (const Member& file : walk.members) {
@@ -242,7 +279,7 @@ class Planner {
         member.entry.executable = !is_file;
         model.bytes += file.size;
         if (!is_file) continue;
-        digests.emplace_back(file.path, digest_of(path, check_));
+        digests.emplace_back(file.path, digest_of(path, options_.check));
         member.expected = digests.back().second;
       }
       if (digests.empty()) faults_.add("the model folder '" + source.path + "' holds no file");
@@ -292,12 +329,14 @@ class Planner {
     info.name = manifest_.name;
     info.version = manifest_.version;
     info.service = manifest_.service;
-    std::vector<PackedElf> elves;
+    std::map<std::string, StartUpElf> start_up;
     for (std::size_t i = 0; i < closure.roots.size(); ++i) {
-      elves.emplace_back("bin/" + fs::path(manifest_.executables[i]).filename().string(), &closure.roots[i]);
+      start_up["bin/" + fs::path(manifest_.executables[i]).filename().string()] = {.elf = &closure.roots[i]};
     }
-    for (const PackedLibrary& library : closure.libraries) elves.emplace_back("lib/" + library.name, &library.elf);
-    info.requires_host = derive_requirements(elves, manifest_.device);
+    for (const PackedLibrary& library : closure.libraries) {
+      start_up["lib/" + library.name] = {.elf = &library.elf, .on_demand = library.on_demand};
+    }
+    derive_host_needs(plan_, start_up, manifest_.device);
     info.requires_host.memory_bytes = manifest_.memory_bytes;
     info.requires_host.gpu_memory_bytes = manifest_.gpu_memory_bytes;
     count_members(plan_);
@@ -322,9 +361,8 @@ class Planner {
 
   const Manifest& manifest_;
   const BuildMachine& machine_;
-  const std::function<void()>& check_;
-  WheelRecords wheels_;
-  std::map<std::string, std::shared_ptr<const Wheel>> used_wheels_;
+  const PlanOptions& options_;
+  LibraryOrigins origins_;
   PackPlan plan_;
   Faults faults_;
 };
@@ -340,8 +378,8 @@ BuildMachine this_machine() {
   return machine;
 }
 
-PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const std::function<void()>& check) {
-  return Planner(manifest, machine, check).run();
+PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const PlanOptions& options) {
+  return Planner(manifest, machine, options).run();
 }
 
 }  // namespace holdall::packer

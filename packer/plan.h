@@ -12,6 +12,7 @@
 #include "bundle/toc.h"
 #include "packer/leak_audit.h"
 #include "packer/manifest.h"
+#include "packer/slim.h"
 
 namespace holdall::packer {
 
@@ -21,6 +22,25 @@ struct PlannedMember {
   std::string contents;
   std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
   std::optional<bundle::Digest> expected;  // of a vendor's file: what its wheel's RECORD says
+  std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
+};
+
+// Why a library is in the bundle or stays on the host.
+struct Explanation {
+  std::string name;
+  std::vector<std::string> aliases;
+  std::string origin;  // where its bytes come from, or why they stay out
+  std::string reason;  // "needed by", …
+  std::string by;      // bundle path of who asked first
+
+  std::string line() const { return name + "\t" + origin + "\t" + reason + " " + by; }
+};
+
+// What each file asks of the host, the highest first.
+struct HostFloors {
+  std::vector<bundle::Floor> glibc;
+  std::vector<bundle::Floor> libstdcxx;  // a floor of the host only if the bundle brings none
+  std::vector<bundle::Floor> cpu_level;  // above 1
 };
 
 struct PackPlan {
@@ -28,19 +48,27 @@ struct PackPlan {
   std::vector<PlannedMember> members;  // folders first: the writer's order
   std::vector<LeakSource> leak_sources;
   std::vector<std::string> warnings;
-  std::vector<std::string> explanations;  // one line a library: what it is, where from, who needs it
+  std::vector<Explanation> explanations;  // of every library
+  HostFloors floors;
+  std::vector<SlimDrop> slim_drops;  // of --slim: taken out of the members if that was asked for
 };
 
 // What the machine itself could leak; injected, so that tests do not depend on where they run.
 struct BuildMachine {
   std::string home, host_name;
   std::vector<std::string> system_folders;  // of libraries
+  std::string system_root = {};             // below which dpkg's records and /usr/share/doc lie; empty: "/"
 };
 BuildMachine this_machine();
 
+struct PlanOptions {
+  std::function<void()> check = {};  // called now and then; may throw to cancel
+  Slimming slimming = Slimming::kNone;
+};
+
 // Collects a manifest's inputs. Nothing is written; file contents are read where they decide something (ELF headers,
-// text that names the prefix, RECORDs, digests of the model and of what is edited). `check` is called while that goes
-// on and may throw to cancel. Throws Error{kCannotPack, kNotFound, kStorage}.
-PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const std::function<void()>& check = {});
+// text that names the prefix, RECORDs, digests of the model and of what is edited). Throws Error{kCannotPack,
+// kNotFound, kStorage}.
+PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const PlanOptions& options = {});
 
 }  // namespace holdall::packer

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "bundle/error.h"
+#include "packer/host_needs.h"
 #include "packer/input_file.h"
 #include "packer/plan_layout.h"
 #include "packer/prefix_rewrite.h"
@@ -43,6 +44,10 @@ PlannedMember plan_member(const Collection& collection, const Member& member) {
   planned.entry.layer = collection.roots[member.root].layer;
   planned.entry.executable = member.executable || member.type == EntryType::kDirectory;
   planned.entry.link_target = member.link_target;
+  if (member.package != Member::kNone) {
+    const PackageRecord& package = collection.packages[member.package];
+    planned.package = package.name + "-" + package.version;
+  }
   if (member.type != EntryType::kRegular) return planned;
   planned.entry.size = member.size;
   planned.source = source_of(collection, member);
@@ -65,8 +70,10 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
     if (check) check();
     plan.members.push_back(plan_member(collection, member));
   }
+  plan.slim_drops = slim(plan.members, options.slimming);
   add_parent_folders(plan);
   sort_for_start_up(plan);
+  derive_host_needs(plan, {}, Device::kCpu);
   count_members(plan);
   for (const InputRoot& root : collection.roots) {
     for (const std::string& prefix : root.prefixes) {

@@ -12,6 +12,7 @@ namespace holdall::packer {
 struct EnvironmentOptions {
   std::string name, version;     // of the bundle
   std::string dest_prefix = {};  // absolute: written in the build prefix's place at once; empty: relocatable
+  Slimming slimming = Slimming::kNone;
 };
 
 // Reads every file once. Throws Error{kCannotPack, kStorage}, Error{kInternal} for a file that has changed since it was

@@ -43,7 +43,7 @@ struct Arguments {
   PackRequest request;
   std::string format = "infer", validated, python_prefix;
   int threads = 0;
-  bool quiet = false, verbose = false, json = false, force = false, no_provide = false;
+  bool quiet = false, verbose = false, json = false, force = false, no_provide = false, slim = false;
   bool ignore_missing = false, ignore_editable = false, allow_outside = false, with_python = false;
   bool zip_symlinks = false, no_zip_64 = false;
 };
@@ -126,9 +126,14 @@ void declare(CLI::App& app, Arguments& arguments) {
                  "files of the bundle that may name the build machine (fnmatch)")
       ->type_name("PATTERN")
       ->envname("HOLDALL_ALLOW_LEAKS");
-  app.add_option("--explain", request.explain, "say where a library comes from and who needs it; pack nothing")
+  app.add_option("--explain", request.explain,
+                 "say why a library is in or out, up to the program that needs it; pack nothing")
       ->type_name("LIBRARY")
       ->envname("HOLDALL_EXPLAIN");
+  app.add_flag("--report", request.report, "say what makes it big and what it asks of a host; pack nothing")
+      ->envname("HOLDALL_REPORT");
+  app.add_flag("--slim", arguments.slim, "leave out what nothing needs at run time (--report names the rules)")
+      ->envname("HOLDALL_SLIM");
   app.add_flag("--json", arguments.json, "print the result as JSON")->envname("HOLDALL_JSON");
   app.add_flag("-q,--quiet", arguments.quiet, "no progress, no warnings")->envname("HOLDALL_QUIET");
   app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->envname("HOLDALL_VERBOSE");
@@ -200,6 +205,7 @@ PackRequest validated(const Arguments& arguments) {
   request.mtime = source_date();
   request.overwrite = arguments.force ? Overwrite::kForce : Overwrite::kRefuse;
   request.provide = !arguments.no_provide;
+  request.slimming = arguments.slim ? Slimming::kDrop : Slimming::kNone;
   request.verbosity = arguments.quiet     ? Verbosity::kQuiet
                       : arguments.verbose ? Verbosity::kVerbose
                                           : Verbosity::kNormal;

@@ -30,5 +30,3 @@ assert report["release_id"].startswith("other-2.0-") and len(report["release_id"
 assert report["files"] == 7 and report["bytes"] > 300000, report
 assert report["requires"]["glibc"]["from"] and "cuda" not in report["requires"], report
 PY
-[ "$("$pack" -m src/manifest.json --explain libdeep.so.1 | cut -f1,3)" = $'libdeep.so.1\tneeded by lib/libanswer.so.2' ] ||
-  fail "explain"

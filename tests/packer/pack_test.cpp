@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "bundle/reader.h"
-#include "packer/requirements.h"
+#include "packer/elf_file.h"
 #include "packer/wheel_records.h"
 #include "tests/packer/fixtures.h"
 
@@ -244,6 +244,30 @@ TEST(Pack, KeepsDataLinksRelativeAndRefusesThoseThatLeave) {
   EXPECT_TRUE(result.says("data/passwd") && result.says("data/sub/out")) << result.message;
 }
 
+TEST(Pack, RefusesTheDriversLibrariesAndStubsAmongTheData) {
+  const Checkout checkout("");
+  checkout.folder.write("data/libcuda.so.1", "x");
+  checkout.folder.write("data/stubs/libcublas.so", "x");
+  const auto result = thrown_by([&] { checkout.plan(); });
+  EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
+  EXPECT_TRUE(result.says("data/libcuda.so.1' belongs to the driver")) << result.message;
+  EXPECT_TRUE(result.says("data/stubs/libcublas.so' is a stub")) << result.message;
+}
+
+TEST(Pack, CountsPlugInsAmongTheDataForTheFloors) {
+  const Checkout checkout("");
+  checkout.folder.compile("data/plugin.so", "#include <stdlib.h>\nvoid* plug_in(void) { return malloc(3); }\n",
+                          "-shared -fPIC");
+  checkout.folder.write("data/object.o", std::string("\177ELF") + std::string(100, 'x'));
+  const PackPlan plan = checkout.plan();
+  const auto from = [&](const std::string& path) {
+    return std::ranges::count(plan.floors.glibc, path, &bundle::Floor::from);
+  };
+  EXPECT_EQ(from("bin/serve"), 1);
+  EXPECT_EQ(from("share/plugin.so"), 1);
+  EXPECT_EQ(from("share/object.o"), 0);
+}
+
 TEST(Pack, RefusesNamesThatAreNotUtf8) {
   const Checkout checkout("");
   checkout.folder.write("data/caf\xe9", "x");
@@ -265,41 +289,8 @@ TEST(Pack, ReportsProgressAndStopsWhenAsked) {
 TEST(Pack, StopsPlanningWhenAsked) {
   const Checkout checkout("");
   const auto stop = [] { throw bundle::Error(ErrorKind::kInterrupted, "interrupted"); };
-  EXPECT_EQ(thrown_by([&] { plan_service(load_manifest(checkout.folder.path("m.json")), {}, stop); }).kind,
+  EXPECT_EQ(thrown_by([&] { plan_service(load_manifest(checkout.folder.path("m.json")), {}, {.check = stop}); }).kind,
             ErrorKind::kInterrupted);
-}
-
-ElfInfo needing(std::vector<std::pair<std::string, std::string>> versions, const std::string& soname = "") {
-  ElfInfo info;
-  info.machine = EM_X86_64;
-  if (!soname.empty()) info.soname = soname;
-  for (auto& [library, version] : versions) info.needed_versions.push_back({library, version});
-  return info;
-}
-
-TEST(Requirements, TakeTheHighestGlibcVersionAsNumbersAndNameItsFile) {
-  const ElfInfo a =
-      needing({{"libc.so.6", "GLIBC_2.9"}, {"libstdc++.so.6", "GLIBCXX_3.4.30"}, {"libc.so.6", "GLIBC_PRIVATE"}});
-  const ElfInfo b = needing({{"libm.so.6", "GLIBC_2.28"}, {"libc.so.6", "GLIBC_2.4"}});
-  const auto result = derive_requirements({{"bin/a", &a}, {"lib/b", &b}}, Device::kCpu);
-  EXPECT_EQ(result.glibc->version, "2.28");
-  EXPECT_EQ(result.glibc->from, "lib/b");
-  EXPECT_EQ(result.arch, "x86_64");
-  EXPECT_FALSE(result.libstdcxx.has_value());
-  const ElfInfo c = needing({{"libc.so.6", "GLIBC_ABI_DT_RELR"}});
-  EXPECT_EQ(derive_requirements({{"bin/a", &a}, {"lib/c", &c}}, Device::kCpu).glibc->version, "2.36");
-}
-
-TEST(Requirements, OnlyACudaBundleAsksForADriver) {
-  const ElfInfo cudart = needing({}, "libcudart.so.13");
-  EXPECT_FALSE(derive_requirements({{"lib/libcudart.so.13", &cudart}}, Device::kCpu).cuda.has_value());
-  const auto cuda = derive_requirements({{"lib/libcudart.so.13", &cudart}}, Device::kCuda).cuda;
-  EXPECT_EQ(cuda->major, 13);
-  EXPECT_EQ(cuda->driver.version, "580.65.06");
-  EXPECT_EQ(cuda->driver.from, "lib/libcudart.so.13");
-  const ElfInfo future = needing({}, "libcudart.so.99");
-  EXPECT_TRUE(thrown_by([&] { derive_requirements({{"lib/x", &future}}, Device::kCuda); }).says("CUDA 99"));
-  EXPECT_TRUE(thrown_by([&] { derive_requirements({}, Device::kCuda); }).says("no libcudart"));
 }
 
 TEST(WheelRecords, ReadsDigestsOfRecord) {

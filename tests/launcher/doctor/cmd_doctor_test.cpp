@@ -75,6 +75,54 @@ std::string write_bundle(const CapturedHost& folder, const bundle::BundleInfo& i
   return path;
 }
 
+// A service whose library carries that fat binary of tests/data/fatbin, packed by holdall-pack.
+std::string pack_bundle(const CapturedHost& folder, const std::string& fatbin) {
+  folder.write("/serve.c", "int k(void);\nint main(void) { return k(); }\n");
+  folder.write("/k.c", "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"" HOLDALL_TEST_DATA
+                       "/fatbin/" +
+                           fatbin + "\\\"\\n.previous\");\nint cudart(void);\nint k(void) { return cudart(); }\n");
+  folder.write("/cudart.c", "int cudart(void) { return 0; }\n");
+  folder.write("/manifest.json", R"({"name": "svc", "version": "1", "executables": ["serve"], "library_paths": ["."],
+    "device": "cuda"})");
+  const std::string script = "cd '" + folder.root() + R"(' &&
+    cc -shared -fPIC -Wl,-soname,libcudart.so.13 -o libcudart.so.13 cudart.c &&
+    cc -shared -fPIC -Wl,-soname,libk.so -o libk.so k.c libcudart.so.13 &&
+    cc -Wl,-rpath-link,. -Wl,--disable-new-dtags,-rpath,'$ORIGIN/../lib' -o serve serve.c libk.so && rm ./*.c &&
+    ')" HOLDALL_PACK_PROGRAM R"(' -q -m manifest.json -o bundle.tar.zst >pack.out 2>&1)";
+  if (std::system(script.c_str()) != 0) throw std::runtime_error("cannot pack: " + slurp(folder.path("/pack.out")));
+  return folder.path("/bundle.tar.zst");
+}
+
+// The stand-in of CUDA 13.0 has one device of that compute capability.
+Outcome doctor_of(const std::string& bundle, const std::string& stand_in) {
+  CapturedHost host;
+  host.add_machine();
+  host.add_gpu("nvidia");
+  host.add_driver("580.65.06", stand_in);
+  return holdall({"doctor", bundle, "--sysroot", host.root()});
+}
+
+TEST(Doctor, JudgesTheGpuByTheKernelsThatWerePacked) {
+  CapturedHost folder;
+  const std::string bundle = pack_bundle(folder, "zstd.fatbin");     // 7.5, 8.0, 9.0a, 10.0f; PTX 9.0 for 9.0
+  const Outcome ampere = doctor_of(bundle, STAND_IN_LIBCUDA_WORKS);  // 8.0
+  EXPECT_EQ(ampere.status, 0) << ampere.out;
+  const Outcome volta = doctor_of(bundle, STAND_IN_LIBCUDA_VOLTA);  // 7.0
+  EXPECT_EQ(volta.status, 5);
+  EXPECT_THAT(volta.out, HasSubstr("E_SM_NOT_COVERED"));
+  EXPECT_THAT(volta.out,
+              HasSubstr("one of sm_75 sm_80 sm_90a sm_100f compute_90@9.0: the kernels that lib/libk.so carries"));
+}
+
+TEST(Doctor, JudgesPtxByWhatTheDriverKnows) {
+  CapturedHost folder;
+  const std::string bundle = pack_bundle(folder, "ptx_only.fatbin");  // PTX 9.0 for 8.0
+  EXPECT_EQ(doctor_of(bundle, STAND_IN_LIBCUDA_WORKS).status, 0);
+  const Outcome old = doctor_of(bundle, STAND_IN_LIBCUDA_12_9);  // 8.0, but its driver knows PTX 8.8 at most
+  EXPECT_EQ(old.status, 5);
+  EXPECT_THAT(old.out, HasSubstr("E_PTX_TOO_NEW"));
+}
+
 TEST(Doctor, RefusesACudaBundleWithoutAGpuInUnderASecond) {
   CapturedHost folder, host;
   host.add_machine();
