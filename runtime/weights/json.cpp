@@ -12,7 +12,8 @@ namespace holdall::runtime::weights {
 
 namespace {
 constexpr std::uintmax_t kLargestText = std::uintmax_t{64} << 20;
-}
+constexpr int kDeepest = 100;  // real files have 6 levels; printing a value recurses
+}  // namespace
 
 std::string read_text(const std::filesystem::path& file) {
   std::error_code failure;
@@ -38,7 +39,10 @@ std::string read_text(const std::filesystem::path& file) {
 nlohmann::json parse_object(std::string_view text, const std::string& subject) {
   using Event = nlohmann::json::parse_event_t;
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto refuse_twins = [&](int, Event event, nlohmann::json& value) {
+  const auto guard = [&](int depth, Event event, nlohmann::json& value) {
+    if (depth > kDeepest)
+      throw Error(ErrorKind::kBadModel,
+                  "cannot use " + subject + ": it has more than " + std::to_string(kDeepest) + " levels");
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(value.get<std::string>()).second)
@@ -46,7 +50,7 @@ nlohmann::json parse_object(std::string_view text, const std::string& subject) {
     return true;
   };
   try {
-    auto document = nlohmann::json::parse(text, refuse_twins);
+    auto document = nlohmann::json::parse(text, guard);
     if (!document.is_object()) throw Error(ErrorKind::kBadModel, "cannot use " + subject + ": it is no JSON object");
     return document;
   } catch (const nlohmann::json::exception& error) {

@@ -1,4 +1,5 @@
-// JSON from files that somebody else wrote: strict, and a key that comes twice is an error, not a choice.
+// JSON from files that somebody else wrote: strict, of bounded depth, and a key that comes twice is an error, not a
+// choice.
 #pragma once
 
 #include <filesystem>
