@@ -12,6 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int kDeepest = 64;
+
 std::string kind_of(const Json& value) {
   if (value.is_number_integer()) return "integer";
   return value.type_name();  // object, array, string, boolean, number, null
@@ -114,7 +116,12 @@ class Checker {
 std::vector<JsonFault> check_schema(std::string_view schema, std::string_view document) {
   Json value;
   try {
-    value = Json::parse(document);
+    bool too_deep = false;  // what is too deep is dropped while parsing: copying and printing recurse
+    value = Json::parse(document, [&too_deep](int depth, Json::parse_event_t, const Json&) {
+      too_deep |= depth > kDeepest;
+      return depth <= kDeepest;
+    });
+    if (too_deep) return {{"", "has more than " + std::to_string(kDeepest) + " levels"}};
   } catch (const Json::parse_error& error) {
     const std::string_view before = document.substr(0, error.byte == 0 ? 0 : error.byte - 1);
     const auto line = std::ranges::count(before, '\n') + 1;

@@ -66,6 +66,13 @@ TEST(Manifest, NamesLineAndColumnOfWhatIsNotJson) {
   EXPECT_EQ(faults_of(std::string(200000, '[')).size(), 1U);
 }
 
+TEST(Manifest, RefusesEndlessNesting) {
+  constexpr std::size_t kLevels = 400'000;
+  const std::string nested = std::string(kLevels, '[') + std::string(kLevels, ']');
+  EXPECT_EQ(faults_of(with(R"("model": {"name": "m", "path": "p", "golden": {"a": )" + nested + "}}")),
+            (Faults{" has more than 64 levels"}));
+}
+
 TEST(Manifest, RefusesNumbersOutOfRange) {
   EXPECT_EQ(faults_of(with(R"("memory_bytes": -1)")), (Faults{"/memory_bytes is -1, must be at least 0"}));
   EXPECT_EQ(faults_of(with(R"("memory_bytes": 1.5)")), (Faults{"/memory_bytes is number, must be integer"}));
