@@ -39,6 +39,13 @@ void add(Vocabulary& vocabulary, AddedToken token) {
     vocabulary.added.push_back(std::move(token));
 }
 
+// A whole number that fits 32 bits: get() alone would cut 1.5 to 1 and take true for it.
+std::int64_t token_id(const fs::path& file, const std::string& token, const Json& id) {
+  constexpr std::int64_t kLargest = INT32_MAX;
+  if (!id.is_number_integer() || id > kLargest || id < 0) refuse(file, "the id of '" + token + "' is " + id.dump());
+  return id.get<std::int64_t>();
+}
+
 void add(Vocabulary& vocabulary, const Json& token, std::int64_t id) {
   add(vocabulary, {token.at("content").get<std::string>(), id, flag(token, "normalized"), flag(token, "single_word"),
                    flag(token, "lstrip"), flag(token, "rstrip")});
@@ -105,7 +112,7 @@ void read_tokenizer_json(const fs::path& file, Vocabulary& vocabulary) {
     check_pipeline(file, json);
     const Json& model = json.at("model");
     vocabulary.ignore_merges = flag(model, "ignore_merges");
-    for (const auto& [token, id] : model.at("vocab").items()) vocabulary.ids.emplace(token, id.get<std::int64_t>());
+    for (const auto& [token, id] : model.at("vocab").items()) vocabulary.ids.emplace(token, token_id(file, token, id));
     for (const Json& merge : model.at("merges")) {
       if (merge.is_string()) {
         vocabulary.merges.push_back(merge_of(file, merge.get<std::string>()));
@@ -114,13 +121,15 @@ void read_tokenizer_json(const fs::path& file, Vocabulary& vocabulary) {
       }
     }
     if (!json.contains("added_tokens")) return;
-    for (const Json& token : json.at("added_tokens")) add(vocabulary, token, token.at("id").get<std::int64_t>());
+    for (const Json& token : json.at("added_tokens"))
+      add(vocabulary, token, token_id(file, token.at("content").get<std::string>(), token.at("id")));
   });
 }
 
 void read_vocab_and_merges(const fs::path& folder, Vocabulary& vocabulary) {
-  with_json(folder / "vocab.json", [&](const Json& json) {
-    for (const auto& [token, id] : json.items()) vocabulary.ids.emplace(token, id.get<std::int64_t>());
+  const fs::path vocab = folder / "vocab.json";
+  with_json(vocab, [&](const Json& json) {
+    for (const auto& [token, id] : json.items()) vocabulary.ids.emplace(token, token_id(vocab, token, id));
   });
   const fs::path file = folder / "merges.txt";
   std::istringstream lines(weights::read_text(file));
@@ -157,7 +166,7 @@ Vocabulary read_vocabulary(const fs::path& folder) {
   if (const fs::path file = folder / "added_tokens.json"; fs::exists(file)) {
     with_json(file, [&](const Json& json) {
       for (const auto& [content, id] : json.items())
-        add(vocabulary, {.content = content, .id = id.get<std::int64_t>()});
+        add(vocabulary, {.content = content, .id = token_id(file, content, id)});
     });
   }
   return vocabulary;

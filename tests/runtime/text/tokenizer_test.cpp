@@ -190,6 +190,11 @@ TEST_F(TokenizerTest, RefusesBrokenFilesByName) {
   json = files_.json();
   json["model"]["vocab"]["x"] = "one";
   expect_refused(json, "tokenizer.json");
+  for (const Json& id : {Json(-1), Json(1.5), Json(true), Json(std::uint64_t{1} << 63)}) {
+    json = files_.json();
+    json["added_tokens"][0]["id"] = id;
+    expect_refused(json, "the id of '<|im_start|>' is " + id.dump());
+  }
   json = files_.json();
   json["added_tokens"][0].erase("id");
   expect_refused(json, "tokenizer.json");
