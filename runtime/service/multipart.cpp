@@ -128,8 +128,11 @@ bool MultipartParser::step() {
 }
 
 bool MultipartParser::in_headers() {
-  const auto end = buffer_.find("\r\n\r\n");
-  if (std::min(end, buffer_.size()) > kMaxPartHeaders) malformed("the headers of a part are too long");
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  const auto end = buffer_.find(kEnd);
+  // Where the end has not come, the last bytes may be its beginning: the bound must not depend on how bytes are cut.
+  const auto length = end != buffer_.npos ? end : buffer_.size() - std::min(buffer_.size(), kEnd.size() - 1);
+  if (length > kMaxPartHeaders) malformed("the headers of a part are too long");
   if (end == buffer_.npos) return false;
   std::string name, content_type;
   bool named = false, is_file = false;

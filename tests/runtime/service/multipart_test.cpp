@@ -100,6 +100,18 @@ TEST(Multipart, BoundsTheHeadersOfAPartBeforeTheyEnd) {
   EXPECT_THAT(refusal("--B\r\nX: " + std::string(9000, 'y')), HasSubstr("too long"));
 }
 
+TEST(Multipart, BoundsTheHeadersOfAPartAlikeHoweverTheBytesAreCut) {
+  const std::string head = "\r\nContent-Disposition: form-data; name=\"a\"\r\nX: ";
+  const auto form = [&](std::size_t header_size) {
+    return "--B" + head + std::string(header_size - head.size(), 'y') + "\r\n\r\nx\r\n--B--\r\n";
+  };
+  const std::string longest = form(MultipartParser::kMaxPartHeaders);
+  std::vector<std::string> bytes;
+  for (const char byte : longest) bytes.emplace_back(1, byte);
+  EXPECT_EQ(parse(bytes), parse({longest}));
+  EXPECT_THAT(refusal(form(MultipartParser::kMaxPartHeaders + 1)), HasSubstr("too long"));
+}
+
 TEST(Multipart, RefusesWhatIsNoForm) {
   EXPECT_THAT(refusal(""), HasSubstr("ends before"));
   EXPECT_THAT(refusal("preamble\r\n--B\r\n"), HasSubstr("does not start"));
