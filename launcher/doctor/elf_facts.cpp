@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::uint64_t kMaxStrings = 16u << 20;  // libtorch's largest string table is under 8 MiB
 constexpr std::uint64_t kMaxVersions = 1u << 20;
-constexpr std::size_t kMaxRecords = 4096;
+constexpr std::size_t kMaxRecords = 4096;  // together; libtorch_cpu needs 53, glibc gives 39
+constexpr std::size_t kMaxName = 256;
 
 class ElfFile {
  public:
@@ -62,7 +63,9 @@ std::optional<T> record(const std::string& bytes, std::uint64_t offset) {
 }
 
 std::string string_at(const std::string& strings, std::uint64_t offset) {
-  return offset < strings.size() ? std::string(strings.c_str() + offset) : std::string();
+  if (offset >= strings.size()) return {};
+  const char* const name = strings.c_str() + offset;
+  return std::string(name, ::strnlen(name, kMaxName));
 }
 
 void read_needed(const std::string& table, const std::string& strings, std::vector<std::string>& out) {
@@ -71,7 +74,7 @@ void read_needed(const std::string& table, const std::string& strings, std::vect
     const auto file = record<Elf64_Verneed>(table, at);
     if (!file) return;
     std::uint64_t aux = at + file->vn_aux;
-    for (std::size_t j = 0; j < file->vn_cnt && j < kMaxRecords; ++j) {
+    for (std::size_t j = 0; j < file->vn_cnt && out.size() < kMaxRecords; ++j) {
       const auto version = record<Elf64_Vernaux>(table, aux);
       if (!version) return;
       out.push_back(string_at(strings, version->vna_name));
