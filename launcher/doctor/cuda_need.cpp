@@ -163,8 +163,8 @@ std::optional<Check> check_coverage(const DriverVersions& found, const bundle::C
       worst = one;
       if (!check.code.empty()) continue;
       check.code = one == Cover::kPtxTooNew ? "E_PTX_TOO_NEW" : "E_SM_NOT_COVERED";
-      check.need =
-          "one of " + list(coverage.cubin, "sm_") + (coverage.ptx.empty() ? "" : " " + list(coverage.ptx, "compute_"));
+      check.need = "one of " + list(coverage.cubin, "sm_") +
+                   (coverage.cubin.empty() || coverage.ptx.empty() ? "" : " ") + list(coverage.ptx, "compute_");
       check.why = "the kernels that " + library + " carries";
       check.subject = device_label(device);
     }

@@ -76,7 +76,7 @@ std::string write_bundle(const CapturedHost& folder, const bundle::BundleInfo& i
 }
 
 // A service whose library carries that fat binary of tests/data/fatbin, packed by holdall-pack.
-std::string pack_bundle(const CapturedHost& folder, const std::string& fatbin) {
+std::string pack_bundle(CapturedHost& folder, const std::string& fatbin) {
   folder.write("/serve.c", "int k(void);\nint main(void) { return k(); }\n");
   folder.write("/k.c", "__asm__(\".section .nv_fatbin,\\\"a\\\"\\n.balign 8\\n.incbin \\\"" HOLDALL_TEST_DATA
                        "/fatbin/" +
@@ -121,6 +121,7 @@ TEST(Doctor, JudgesPtxByWhatTheDriverKnows) {
   const Outcome old = doctor_of(bundle, STAND_IN_LIBCUDA_12_9);  // 8.0, but its driver knows PTX 8.8 at most
   EXPECT_EQ(old.status, 5);
   EXPECT_THAT(old.out, HasSubstr("E_PTX_TOO_NEW"));
+  EXPECT_THAT(old.out, HasSubstr("one of compute_80@9.0: the kernels that lib/libk.so carries"));
 }
 
 TEST(Doctor, RefusesACudaBundleWithoutAGpuInUnderASecond) {
