@@ -339,7 +339,20 @@ class Planner {
     derive_host_needs(plan_, start_up, manifest_.device);
     info.requires_host.memory_bytes = manifest_.memory_bytes;
     info.requires_host.gpu_memory_bytes = manifest_.gpu_memory_bytes;
+    // Where nobody has measured it: the weights must fit, at least.
+    std::uint64_t& unknown =
+        manifest_.device == Device::kCuda ? info.requires_host.gpu_memory_bytes : info.requires_host.memory_bytes;
+    if (unknown == 0) unknown = weight_bytes();
     count_members(plan_);
+  }
+
+  // Of the packed model. A safetensors file is its tensors, each in its own dtype, and some KiB of header.
+  std::uint64_t weight_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const PlannedMember& member : plan_.members) {
+      if (member.entry.layer == "model" && member.entry.path.ends_with(".safetensors")) bytes += member.entry.size;
+    }
+    return bytes;
   }
 
   void add_leak_sources() {

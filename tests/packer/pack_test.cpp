@@ -254,6 +254,22 @@ TEST(Pack, RefusesTheDriversLibrariesAndStubsAmongTheData) {
   EXPECT_TRUE(result.says("data/stubs/libcublas.so' is a stub")) << result.message;
 }
 
+TEST(Pack, TakesTheWeightsForTheMemoryUnlessTheManifestKnows) {
+  const Checkout checkout("");
+  EXPECT_EQ(checkout.plan().info.requires_host.memory_bytes, 0U);
+  checkout.folder.write("model/unet/weights-1.safetensors", std::string(5000, 'w'));
+  checkout.folder.write("model/unet/weights-2.safetensors", std::string(3000, 'w'));
+  EXPECT_EQ(checkout.plan().info.requires_host.memory_bytes, 8000U);
+  EXPECT_EQ(checkout.plan().info.requires_host.gpu_memory_bytes, 0U);
+  const Checkout knowing(R"(, "memory_bytes": 12345)");
+  knowing.folder.write("model/weights.safetensors", std::string(5000, 'w'));
+  EXPECT_EQ(knowing.plan().info.requires_host.memory_bytes, 12345U);
+  const Checkout cuda(R"(, "device": "cuda")");
+  cuda.folder.write("model/weights.safetensors", std::string(5000, 'w'));
+  EXPECT_EQ(cuda.plan().info.requires_host.gpu_memory_bytes, 5000U);
+  EXPECT_EQ(cuda.plan().info.requires_host.memory_bytes, 0U);
+}
+
 TEST(Pack, CountsPlugInsAmongTheDataForTheFloors) {
   const Checkout checkout("");
   checkout.folder.compile("data/plugin.so", "#include <stdlib.h>\nvoid* plug_in(void) { return malloc(3); }\n",
