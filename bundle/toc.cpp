@@ -303,8 +303,8 @@ class TocBuilder {
       ElfPatch patch{item.at(0).number(kMaxFileBytes), unhex(item.at(1)), unhex(item.at(2))};
       if (patch.old_bytes.size() != patch.new_bytes.size()) item.fail("old and new bytes differ in length");
       if (patch.offset < end) item.fail("offsets are not ascending");
-      if (patch.offset > entry.size || patch.new_bytes.size() > entry.size - patch.offset) {
-        item.fail("lies outside its file");
+      if (patch.offset > record.original_size || patch.new_bytes.size() > record.original_size - patch.offset) {
+        item.fail("lies outside the original file");
       }
       end = patch.offset + patch.new_bytes.size();
       record.patches.push_back(std::move(patch));

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "bundle/elf_record.h"
 #include "bundle/error.h"
 #include "bundle/reader.h"
 #include "bundle/tar_stream.h"
@@ -80,7 +81,7 @@ class Verifier {
     const Entry& entry = *task.entry;
     // A file of one chunk has that chunk's digest: parse_toc demands it.
     const bool whole = entry.chunks.size() != 1;
-    Sha256 hash;
+    Sha256 hash, original;
     bool readable = true;
     for (std::size_t i = 0; i < entry.chunks.size(); ++i) {
       const Chunk& chunk = entry.chunks[i];
@@ -101,9 +102,14 @@ class Verifier {
         bad_chunk("it is not all zeros");
       }
       if (whole && readable) hash.update(content);
+      if (entry.elf) original.update(undo_edit(*entry.elf, chunk.offset, content));
     }
     if (whole && readable && hash.finish() != entry.digest) {
       fault(entry.chunks.empty() ? 0 : entry.chunks.front().frame_offset, entry.path + ": digest differs");
+    }
+    if (entry.elf && readable && original.finish() != entry.elf->original_digest) {
+      fault(entry.chunks.empty() ? 0 : entry.chunks.front().frame_offset,
+            entry.path + ": with its ELF edit undone, it has not the original's recorded digest");
     }
   }
 

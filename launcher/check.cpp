@@ -1,5 +1,6 @@
 // Is a release on the disk what its installation wrote? Cheap by default: a file whose size and times are as recorded
-// was not touched; only a file that differs is read. Links are compared with the record, too.
+// was not touched; only a file that differs is read. An edited ELF file may have been put back to its vendor's bytes.
+// Links are compared with the record, too.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -34,19 +35,23 @@ bundle::Digest digest_of(const FileDescriptor& file, const std::string& path) {
   }
 }
 
-// What is wrong with one file; empty: nothing.
-std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile& recorded, bool hash) {
+// What is wrong with one file; empty: nothing. One that the packer edited may also be as its vendor made it.
+std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile& recorded,
+                     const OriginalFile* original, bool hash) {
   try {
     const FileDescriptor file(tree.open_file(recorded.path));
     struct stat status {};
     if (::fstat(file.get(), &status) != 0) return bundle::system_error(errno, "stat", recorded.path).what();
     if (!S_ISREG(status.st_mode)) return "'" + recorded.path + "': not a regular file";
-    if (static_cast<std::uint64_t>(status.st_size) != recorded.size)
+    const auto size = static_cast<std::uint64_t>(status.st_size);
+    if (size != recorded.size && !(original != nullptr && size == original->size))
       return "'" + recorded.path + "': size is " + std::to_string(status.st_size) + ", installed were " +
              std::to_string(recorded.size);
     const bool touched =
         nanoseconds(status.st_mtim) != recorded.mtime_ns || nanoseconds(status.st_ctim) != recorded.ctime_ns;
-    if ((hash || touched) && digest_of(file, recorded.path) != recorded.digest)
+    if (!hash && !touched && size == recorded.size) return {};
+    const bundle::Digest found = digest_of(file, recorded.path);
+    if (found != recorded.digest && !(original != nullptr && found == original->digest))
       return "'" + recorded.path + "': the contents differ from what was installed";
     return {};
   } catch (const bundle::Error& error) {
@@ -66,7 +71,10 @@ std::vector<std::string> Store::check_release(const std::string& release, bool h
     const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));
     for (const auto& recorded : record.files) {
       if (faults.size() == kFaultsListed) break;
-      if (std::string fault = fault_of(files, recorded, hash_all); !fault.empty()) faults.push_back(std::move(fault));
+      const auto original = record.originals.find(recorded.path);
+      const OriginalFile* const other = original == record.originals.end() ? nullptr : &original->second;
+      if (std::string fault = fault_of(files, recorded, other, hash_all); !fault.empty())
+        faults.push_back(std::move(fault));
     }
     for (const auto& [path, target] : record.links) {
       if (faults.size() == kFaultsListed) break;

@@ -130,6 +130,8 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   record.installed_at = std::time(nullptr);
   for (const auto& entry : reader.toc().entries)
     if (entry.type == bundle::EntryType::kSymlink) record.links.emplace_back(entry.path, entry.link_target);
+  for (const auto& entry : reader.toc().entries)
+    if (entry.elf) record.originals[entry.path] = {entry.elf->original_size, entry.elf->original_digest};
 
   const auto toc = reader.toc_bytes();
   disk.write_file({staging.folder(), "toc"}, std::string_view(reinterpret_cast<const char*>(toc.data()), toc.size()));

@@ -18,11 +18,15 @@ std::string to_json(const InstallRecord& record) {
   json files = json::array();
   for (const auto& file : record.files)
     files.push_back({file.path, file.size, file.mtime_ns, file.ctime_ns, bundle::to_hex(file.digest)});
+  json originals = json::array();
+  for (const auto& [path, original] : record.originals)
+    originals.push_back({path, original.size, bundle::to_hex(original.digest)});
   return json{{"version", 1},
               {"installed_at", record.installed_at},
               {"prefix", record.prefix},
               {"files", files},
-              {"links", record.links}}
+              {"links", record.links},
+              {"originals", originals}}
       .dump();
 }
 
@@ -32,10 +36,14 @@ InstallRecord parse_install_record(const std::string& text) {
     InstallRecord record{.installed_at = document.at("installed_at"),
                          .prefix = document.at("prefix"),
                          .files = {},
-                         .links = document.at("links")};
+                         .links = document.at("links"),
+                         .originals = {}};
     for (const json& file : document.at("files"))
       record.files.push_back({file.at(0), file.at(1), file.at(2), file.at(3),
                               bundle::parse_digest(file.at(4).get_ref<const std::string&>())});
+    for (const json& file : document.value("originals", json::array()))
+      record.originals.emplace(
+          file.at(0), OriginalFile{file.at(1), bundle::parse_digest(file.at(2).get_ref<const std::string&>())});
     return record;
   } catch (const json::exception& error) {
     throw bundle::Error(bundle::ErrorKind::kStorage,

@@ -244,6 +244,8 @@ TEST(Toc, RefusesElfPatchesOutsideTheirFile) {
   };
   EXPECT_FALSE(parse_toc(with(R"([[98,"00ff","1122"]])")).entries.empty());
   EXPECT_FALSE(refusal_of_text(with("[]", 101)).empty());
+  EXPECT_FALSE(parse_toc(with(R"([[49,"00","11"]])", 50)).entries.empty());
+  EXPECT_FALSE(refusal_of_text(with(R"([[50,"00","11"]])", 50)).empty()) << "undone, there is no such byte";
   for (const char* patches : {R"([[99,"00ff","1122"]])", R"([[0,"00ff","11"]])", R"([[0,"0","1"]])",
                               R"([[0,"zz","11"]])", R"([[5,"00","11"],[5,"00","11"]])", R"([[0,"00"]])"}) {
     EXPECT_FALSE(refusal_of_text(with(patches)).empty()) << patches;

@@ -197,6 +197,39 @@ TEST_F(StoreTest, ChecksAReleaseByItsRecord) {
   EXPECT_EQ(store.check_release(id, false).size(), 3U);
 }
 
+// The packer says how it edited an ELF file. Whoever undoes that has the vendor's file, and no damage.
+TEST_F(StoreTest, AcceptsAnEditedFileAndItsOriginal) {
+  const std::string original(5000, 'o'), edited = "edited" + original.substr(6) + "tail";
+  bundle::testing::Bytes archive;
+  bundle::Writer writer(info_of("1", Kind::kFilesOnly), {.threads = 1}, [&](std::span<const std::byte> data) {
+    archive.insert(archive.end(), data.begin(), data.end());
+  });
+  for (const char* const name : {"lib", "other"}) {
+    bundle::Entry entry;
+    entry.path = name;
+    entry.size = edited.size();
+    if (entry.path == "lib") {
+      entry.elf = bundle::ElfRecord{
+          {{0, original.substr(0, 6), "edited"}}, original.size(), bundle::sha256(bundle::testing::bytes_of(original))};
+    }
+    writer.add(entry, bundle::testing::source_of(edited));
+  }
+  writer.finish();
+  Store store = open();
+  const std::string id = install_into(store, lock(store), archive);
+  const auto write = [&](const char* name, const std::string& contents) {
+    std::ofstream(store.tree(id) + "/" + name, std::ios::binary) << contents;
+    return store.check_release(id, true).size() + store.check_release(id, false).size();
+  };
+  EXPECT_EQ(store.check_release(id, true), std::vector<std::string>{});
+  EXPECT_EQ(write("lib", original), 0U);
+  EXPECT_EQ(write("lib", edited), 0U);
+  EXPECT_EQ(write("lib", std::string(5000, 'x')), 2U);
+  EXPECT_EQ(write("lib", original + "t"), 2U);
+  EXPECT_EQ(write("lib", edited), 0U);
+  EXPECT_EQ(write("other", original), 2U) << "which was not edited";
+}
+
 TEST_F(StoreTest, DoesNotFollowALinkPutInTheTreesPlace) {
   const std::string id = good_version("1");
   const fs::path tree = open().tree(id);
