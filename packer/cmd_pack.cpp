@@ -115,7 +115,9 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   if (const auto faults = check_inputs(manifest); !faults.empty()) {
     throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
   }
-  return plan_service(manifest, this_machine(), {.check = [&] { interrupt.check(); }, .slimming = request.slimming});
+  return plan_service(
+      manifest, this_machine(),
+      {.check = [&] { interrupt.check(); }, .slimming = request.slimming, .vendor_edits = request.vendor_edits});
 }
 
 PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {

@@ -8,6 +8,7 @@
 
 #include "packer/inputs/collect.h"
 #include "packer/interrupt.h"
+#include "packer/plan.h"
 #include "packer/progress.h"
 #include "packer/slim.h"
 
@@ -32,6 +33,7 @@ struct PackRequest {
   Overwrite overwrite = Overwrite::kRefuse;
   bool provide = true;
   std::vector<std::string> allowed_leaks;
+  VendorEdits vendor_edits = VendorEdits::kRefuse;
   std::string explain;  // a library's name: say where it comes from, pack nothing
   bool report = false;  // say what is in it and what it needs, pack nothing
   Slimming slimming = Slimming::kNone;

@@ -24,7 +24,9 @@ void ElfFile::refuse(const std::string& why) const {
   throw bundle::Error(bundle::ErrorKind::kCannotPack, "cannot use '" + path() + "' as an ELF file: " + why);
 }
 
-ElfFile::ElfFile(const std::string& path) : file_(path) {
+ElfFile::ElfFile(const std::string& path) : ElfFile(std::make_shared<const InputFile>(path)) {}
+
+ElfFile::ElfFile(std::shared_ptr<const ReadableFile> file) : file_(std::move(file)) {
   if (size() < SELFMAG) refuse("too short");
   const auto identity = read_as<std::array<unsigned char, SELFMAG>>(0);
   if (std::memcmp(identity.data(), ELFMAG, SELFMAG) != 0) refuse("no ELF magic");
@@ -42,7 +44,7 @@ ElfFile::ElfFile(const std::string& path) : file_(path) {
 
 void ElfFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   if (offset > size() || out.size() > size() - offset) refuse("truncated, or a table lies outside the file");
-  if (file_.read_some(offset, out) != out.size()) refuse("it became shorter while it was read");
+  if (file_->read_some(offset, out) != out.size()) refuse("it became shorter while it was read");
 }
 
 void ElfFile::read_dynamic() {

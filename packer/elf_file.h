@@ -6,6 +6,7 @@
 #include <elf.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,15 +26,18 @@ struct DynamicEntry {
 struct NeededVersion {
   std::string library, version;
   std::uint32_t library_name = 0, version_name = 0;  // string table indices
+  bool operator==(const NeededVersion&) const = default;
 };
 
 class ElfFile {
  public:
   // Throws Error{kCannotPack} for what is not ELF, 32-bit, big-endian or broken; Error{kNotFound, kStorage}.
   explicit ElfFile(const std::string& path);
+  explicit ElfFile(std::shared_ptr<const ReadableFile> file);
 
-  const std::string& path() const { return file_.path(); }
-  std::uint64_t size() const { return file_.size(); }
+  const std::string& path() const { return file_->path(); }
+  std::uint64_t size() const { return file_->size(); }
+  const std::shared_ptr<const ReadableFile>& file() const { return file_; }
   std::uint16_t type() const { return header_.e_type; }
   std::uint16_t machine() const { return header_.e_machine; }
   const Elf64_Ehdr& header() const { return header_; }
@@ -64,7 +68,7 @@ class ElfFile {
  private:
   void read_dynamic();
 
-  InputFile file_;
+  std::shared_ptr<const ReadableFile> file_;
   Elf64_Ehdr header_{};
   std::vector<Elf64_Phdr> segments_;
   std::vector<DynamicEntry> dynamic_;

@@ -12,24 +12,34 @@
 
 namespace holdall::packer {
 
-class InputFile {
+// Bytes by position, with a name for messages: a file, or what a file will become.
+class ReadableFile {
+ public:
+  virtual ~ReadableFile() = default;
+  virtual const std::string& path() const = 0;
+  virtual std::uint64_t size() const = 0;  // when it was opened
+
+  // Fills `out` as far as the file goes; returns how many bytes were read. Throws Error{kStorage}.
+  virtual std::size_t read_some(std::uint64_t offset, std::span<std::byte> out) const = 0;
+};
+
+class InputFile final : public ReadableFile {
  public:
   // Throws Error{kNotFound, kStorage} and, for anything that is not a regular file, Error{kCannotPack}.
   explicit InputFile(std::string path);
   InputFile(InputFile&& other) noexcept;
   InputFile& operator=(InputFile&& other) noexcept;
-  ~InputFile();
+  ~InputFile() override;
 
-  const std::string& path() const { return path_; }
-  std::uint64_t size() const { return size_; }         // when it was opened
+  const std::string& path() const override { return path_; }
+  std::uint64_t size() const override { return size_; }
+  std::size_t read_some(std::uint64_t offset, std::span<std::byte> out) const override;
+
   std::int64_t mtime_ns() const { return mtime_ns_; }  // when it was opened
 
   // Throws changed_while_packed() if size or time are others than when it was opened. Not every change is seen: two
   // writes within one tick of the kernel's clock look like one.
   void require_unchanged() const;
-
-  // Fills `out` as far as the file goes; returns how many bytes were read.
-  std::size_t read_some(std::uint64_t offset, std::span<std::byte> out) const;
 
  private:
   std::string path_;

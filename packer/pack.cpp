@@ -6,10 +6,9 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <optional>
 
 #include "bundle/error.h"
-#include "packer/elf_edit.h"
+#include "packer/elf/edited_file.h"
 #include "packer/input_file.h"
 
 namespace holdall::packer {
@@ -25,14 +24,17 @@ constexpr std::size_t kMaxListed = 100;
 class MemberStream {
  public:
   MemberStream(const PlannedMember& member, const LeakPatterns& patterns) : member_(member), scanner_(patterns) {
-    if (!member.source.empty()) file_ = open_found({member.source, member.entry.size, member.mtime_ns});
+    if (member.source.empty()) return;
+    const std::uint64_t size = member.edit ? member.edit->original_size : member.entry.size;
+    input_ = std::make_shared<const InputFile>(open_found({member.source, size, member.mtime_ns}));
+    file_ = input_;
+    if (member.edit) file_ = std::make_shared<const EditedFile>(input_, *member.edit);
   }
 
   std::size_t read(std::span<std::byte> out) {
     std::size_t count = 0;
     if (file_) {
       count = file_->read_some(offset_, out);
-      if (member_.entry.elf) apply_patches(member_.entry.elf->patches, offset_, out.first(count));
     } else {
       count = std::min<std::size_t>(out.size(), member_.contents.size() - offset_);
       std::memcpy(out.data(), member_.contents.data() + offset_, count);
@@ -46,14 +48,15 @@ class MemberStream {
   }
 
   const LeakScanner& finish() {
-    if (file_) file_->require_unchanged();
+    if (input_) input_->require_unchanged();
     scanner_.finish();
     return scanner_;
   }
 
  private:
   const PlannedMember& member_;
-  std::optional<InputFile> file_;
+  std::shared_ptr<const InputFile> input_;
+  std::shared_ptr<const ReadableFile> file_;  // `input_`, or what an edit makes of it
   LeakScanner scanner_;
   std::uint64_t offset_ = 0;
 };

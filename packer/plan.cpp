@@ -13,7 +13,6 @@
 #include "bundle/error.h"
 #include "bundle/model_digest.h"
 #include "packer/closure.h"
-#include "packer/elf_edit.h"
 #include "packer/faults.h"
 #include "packer/glibc_family.h"
 #include "packer/host_needs.h"
@@ -91,6 +90,7 @@ class Planner {
     report_faults();
     describe(closure);
     add_leak_sources();
+    forget_telling_edits(plan_);
     return std::move(plan_);
   }
 
@@ -124,25 +124,14 @@ class Planner {
     if (nvidia) {
       member.entry.vendor = true;
       member.entry.layer = "cuda";
-      if (origin.digest)
-        member.expected = origin.digest;
-      else
+      if (!origin.digest)
         plan_.warnings.push_back("'" + library.path +
                                  "' lies in no wheel: nothing proves that it is as NVIDIA published it");
-      if (!reaches_neighbours(library.elf)) {
-        faults_.add("'" + library.path + "' finds its libraries by '" + *library.elf.runpath +
-                    "' only, which leads nowhere in a bundle, and NVIDIA's files may not be edited");
-      }
-    } else {
-      if (library.elf.rpath || library.elf.runpath) {
-        edit(member, {.rpath = kLibraryPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
-      }
-      if (origin.digest && member.entry.elf && member.entry.elf->original_digest != *origin.digest) {
-        plan_.warnings.push_back("'" + library.path + "' is not as its wheel's RECORD says");
-      } else if (!member.entry.elf) {
-        member.expected = origin.digest;
-      }
+      if (!reaches_neighbours(library.elf)) lead_vendor_to_neighbours(member, library);
+    } else if (library.elf.rpath || library.elf.runpath) {
+      edit(member, {.rpath = kLibraryPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
     }
+    if (origin.digest) compare_with_record(member, *origin.digest);
     const std::string layer = member.entry.layer;
     for (const std::string& alias : library.aliases) add_link("lib/" + alias, library.name, layer);
     plan_.explanations.push_back({.name = library.name,
@@ -150,6 +139,34 @@ class Planner {
                                   .origin = library.path + (origin.package.empty() ? "" : " (" + origin.package + ")"),
                                   .reason = library.reason,
                                   .by = library.needed_by});
+  }
+
+  void lead_vendor_to_neighbours(PlannedMember& member, const PackedLibrary& library) {
+    const std::string fault = "'" + library.path + "' finds its libraries by '" + *library.elf.runpath +
+                              "' only, which leads nowhere in a bundle";
+    if (options_.vendor_edits == VendorEdits::kRefuse) {
+      faults_.add(fault +
+                  ", and NVIDIA's licence lets its files be passed on unmodified only: --allow-vendor-edits if "
+                  "you may");
+      return;
+    }
+    edit(member, {.rpath = kLibraryPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
+    plan_.warnings.push_back(fault + ": edited, as --allow-vendor-edits says");
+    std::string& edited = plan_.info.build["vendor_edits"];
+    edited += (edited.empty() ? "" : " ") + member.entry.path;
+  }
+
+  // A file that is packed as it is, is compared while it is read; of an edited one, the digest is known already.
+  void compare_with_record(PlannedMember& member, const bundle::Digest& recorded) {
+    if (!member.entry.elf) {
+      member.expected = recorded;
+    } else if (member.entry.elf->original_digest != recorded) {
+      const std::string finding = "'" + member.source + "' is not as its wheel's RECORD says";
+      if (member.entry.vendor)
+        faults_.add(finding + ": reinstall its package");
+      else
+        plan_.warnings.push_back(finding);
+    }
   }
 
   void add_link(const std::string& path, const std::string& target, const std::string& layer) {
@@ -191,11 +208,11 @@ class Planner {
   }
 
   void edit(PlannedMember& member, const ElfWant& want) {
-    const ElfEdit planned = plan_edit(ElfFile(member.source), want);
+    ElfEdit planned = plan_edit(ElfFile(member.source), want);
     if (planned.empty()) return;
-    member.entry.elf = bundle::ElfRecord{.patches = planned.patches,
-                                         .original_size = planned.original_size,
-                                         .original_digest = digest_of(member.source, options_.check)};
+    member.entry.elf = record_of(planned, digest_of(member.source, options_.check));
+    member.entry.size = planned.size();
+    member.edit = std::move(planned);
   }
 
   void add_licences() {

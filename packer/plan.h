@@ -10,6 +10,7 @@
 
 #include "bundle/bundle_info.h"
 #include "bundle/toc.h"
+#include "packer/elf/edit.h"
 #include "packer/leak_audit.h"
 #include "packer/manifest.h"
 #include "packer/slim.h"
@@ -21,6 +22,7 @@ struct PlannedMember {
   std::string source;   // the input file of a regular member; empty: `contents` are its bytes
   std::string contents;
   std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
+  std::optional<ElfEdit> edit;             // of `source`; entry.elf is its record, if there is one
   std::optional<bundle::Digest> expected;  // of a vendor's file: what its wheel's RECORD says
   std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
 };
@@ -61,9 +63,13 @@ struct BuildMachine {
 };
 BuildMachine this_machine();
 
+// NVIDIA's licence lets its libraries be passed on unmodified only. Whoever may edit them says so.
+enum class VendorEdits { kRefuse, kAllow };
+
 struct PlanOptions {
   std::function<void()> check = {};  // called now and then; may throw to cancel
   Slimming slimming = Slimming::kNone;
+  VendorEdits vendor_edits = VendorEdits::kRefuse;
 };
 
 // Collects a manifest's inputs. Nothing is written; file contents are read where they decide something (ELF headers,

@@ -82,6 +82,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   }
   plan.leak_sources.push_back({machine.home, "home folder", LeakKind::kPath});
   plan.leak_sources.push_back({machine.host_name, "host name", LeakKind::kWord});
+  forget_telling_edits(plan);
   return plan;
 }
 

@@ -82,4 +82,15 @@ void add_source_folder(PackPlan& plan, const std::string& folder) {
   }
 }
 
+void forget_telling_edits(PackPlan& plan) {
+  const LeakPatterns patterns(plan.leak_sources);
+  for (PlannedMember& member : plan.members) {
+    if (!member.entry.elf) continue;
+    LeakScanner scanner(patterns);
+    for (const bundle::ElfPatch& patch : member.entry.elf->patches) scanner.update(patch.old_bytes + '\0');
+    scanner.finish();
+    if (scanner.count() != 0) member.entry.elf.reset();
+  }
+}
+
 }  // namespace holdall::packer

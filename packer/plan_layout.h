@@ -20,4 +20,8 @@ void count_members(PackPlan& plan);
 // is in none; as it is spelled and with its links resolved.
 void add_source_folder(PackPlan& plan, const std::string& folder);
 
+// An edit is recorded so that it can be undone. Where the old bytes tell where the input was built, there is no
+// vendor's file to go back to, and the record would tell it, too: the edit stays, the record goes.
+void forget_telling_edits(PackPlan& plan);
+
 }  // namespace holdall::packer

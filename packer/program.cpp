@@ -44,6 +44,7 @@ struct Arguments {
   std::string format = "infer", validated, python_prefix;
   int threads = 0;
   bool quiet = false, verbose = false, json = false, force = false, no_provide = false, slim = false;
+  bool vendor_edits = false;
   bool ignore_missing = false, ignore_editable = false, allow_outside = false, with_python = false;
   bool zip_symlinks = false, no_zip_64 = false;
 };
@@ -126,6 +127,9 @@ void declare(CLI::App& app, Arguments& arguments) {
                  "files of the bundle that may name the build machine (fnmatch)")
       ->type_name("PATTERN")
       ->envname("HOLDALL_ALLOW_LEAKS");
+  app.add_flag("--allow-vendor-edits", arguments.vendor_edits,
+               "edit a library of NVIDIA's that would not find its neighbours; recorded in the bundle")
+      ->envname("HOLDALL_ALLOW_VENDOR_EDITS");
   app.add_option("--explain", request.explain,
                  "say why a library is in or out, up to the program that needs it; pack nothing")
       ->type_name("LIBRARY")
@@ -204,6 +208,7 @@ PackRequest validated(const Arguments& arguments) {
   request.threads = static_cast<unsigned>(std::max(arguments.threads, 0));
   request.mtime = source_date();
   request.overwrite = arguments.force ? Overwrite::kForce : Overwrite::kRefuse;
+  request.vendor_edits = arguments.vendor_edits ? VendorEdits::kAllow : VendorEdits::kRefuse;
   request.provide = !arguments.no_provide;
   request.slimming = arguments.slim ? Slimming::kDrop : Slimming::kNone;
   request.verbosity = arguments.quiet     ? Verbosity::kQuiet

@@ -132,6 +132,84 @@ TEST(Pack, KeepsVendorFilesAndEditsOthers) {
   EXPECT_EQ(undone, read_file(checkout.folder.path("site/torch/lib/libtorch_x.so")));
 }
 
+// A path that does not fit is appended, the record leads back to the original, and the program runs.
+TEST(Pack, AppendsWhatDoesNotFitInPlace) {
+  const Checkout checkout("");
+  checkout.folder.library("site/torch/lib/libtorch_x.so",
+                          "site/nvidia/lib/libcudart.so.13 -Wl,--disable-new-dtags,-rpath,/opt");
+  checkout.record("site/torch/lib/libtorch_x.so", "torch-2.0");
+  const auto reader = opened(packed(checkout.plan()));
+  const bundle::Entry& edited = entry_of(reader, "lib/libtorch_x.so");
+  ASSERT_TRUE(edited.elf.has_value());
+  const std::string original = read_file(checkout.folder.path("site/torch/lib/libtorch_x.so"));
+  EXPECT_GT(edited.size, original.size());
+  EXPECT_EQ(edited.elf->original_size, original.size());
+  EXPECT_EQ(bundle::verify(reader, 1).faults, std::vector<std::string>());
+  const auto unpack = [&](const std::string& path) {
+    const std::string file = checkout.folder.write("tree/" + path, reader.read_file(path));
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+    return file;
+  };
+  unpack("lib/libcudart.so.13");
+  EXPECT_EQ(describe(ElfFile(unpack("lib/libtorch_x.so"))).rpath, "$ORIGIN");
+  EXPECT_EQ(std::system(unpack("bin/serve").c_str()), 0);
+}
+
+// The record of an edit holds the old bytes. It must not bring the build folder in through the back door.
+TEST(Pack, ForgetsTheOldPathWhereItTellsWhereTheInputWasBuilt) {
+  const Checkout checkout("");
+  checkout.folder.library(
+      "site/torch/lib/libtorch_x.so",
+      "site/nvidia/lib/libcudart.so.13 -Wl,--disable-new-dtags,-rpath," + checkout.folder.path("site/torch/lib"));
+  checkout.record("site/torch/lib/libtorch_x.so", "torch-2.0");
+  const auto reader = opened(packed(checkout.plan()));
+  EXPECT_FALSE(entry_of(reader, "lib/libtorch_x.so").elf.has_value());
+  const std::string bytes = reader.read_file("lib/libtorch_x.so");
+  EXPECT_EQ(describe(ElfFile(checkout.folder.write("edited.so", bytes))).rpath, "$ORIGIN");
+  EXPECT_EQ(bytes.find(checkout.folder.root()), bytes.npos);
+}
+
+class LostVendorLibrary : public ::testing::Test {
+ protected:
+  LostVendorLibrary() {
+    checkout.folder.library("site/nvidia/lib/libcudart.so.13",
+                            "-Wl,--enable-new-dtags,-rpath,'$ORIGIN/../../nvidia/lib'");
+    checkout.record("site/nvidia/lib/libcudart.so.13", "nvidia_cuda_runtime-13.0");
+  }
+  PackPlan plan(VendorEdits edits) const {
+    return plan_service(load_manifest(checkout.folder.path("m.json")), {}, {.vendor_edits = edits});
+  }
+  Checkout checkout{""};
+};
+
+TEST_F(LostVendorLibrary, IsRefused) {
+  const auto result = thrown_by([&] { plan(VendorEdits::kRefuse); });
+  EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
+  EXPECT_TRUE(result.says("libcudart.so.13' finds its libraries by '$ORIGIN/../../nvidia/lib' only")) << result.message;
+  EXPECT_TRUE(result.says("--allow-vendor-edits")) << result.message;
+}
+
+TEST_F(LostVendorLibrary, IsEditedAndRecordedWhereThatIsAllowed) {
+  const PackPlan allowed = plan(VendorEdits::kAllow);
+  EXPECT_TRUE(std::ranges::any_of(
+      allowed.warnings, [](const std::string& line) { return line.find("--allow-vendor-edits") != line.npos; }));
+  const auto reader = opened(packed(allowed));
+  EXPECT_EQ(reader.info().build.at("vendor_edits"), "lib/libcudart.so.13");
+  const bundle::Entry& entry = entry_of(reader, "lib/libcudart.so.13");
+  EXPECT_TRUE(entry.vendor);
+  ASSERT_TRUE(entry.elf.has_value());
+  const std::string original = read_file(checkout.folder.path("site/nvidia/lib/libcudart.so.13"));
+  EXPECT_EQ(entry.elf->original_digest, bundle::sha256(std::as_bytes(std::span(original))));
+  EXPECT_EQ(bundle::verify(reader, 1).faults, std::vector<std::string>());
+  const std::string bytes = reader.read_file("lib/libcudart.so.13");
+  EXPECT_EQ(describe(ElfFile(checkout.folder.write("edited.so", bytes))).rpath, "$ORIGIN");
+}
+
+TEST_F(LostVendorLibrary, IsNotEditedWhereItIsNotItsVendors) {
+  std::ofstream(checkout.folder.path("site/nvidia/lib/libcudart.so.13"), std::ios::app) << "x";
+  EXPECT_TRUE(thrown_by([&] { plan(VendorEdits::kAllow); }).says("is not as its wheel's RECORD says"));
+}
+
 TEST(Pack, TwoCheckoutsGiveTheSameBytesWhateverTheThreads) {
   const Checkout one(""), two("");
   ASSERT_NE(one.folder.root(), two.folder.root());

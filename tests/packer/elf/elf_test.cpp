@@ -1,9 +1,10 @@
 #include <sys/stat.h>
 
+#include <cstring>
 #include <random>
 
 #include "bundle/digest.h"
-#include "packer/elf_edit.h"
+#include "packer/elf/edited_file.h"
 #include "packer/elf_file.h"
 #include "tests/packer/fixtures.h"
 
@@ -12,9 +13,11 @@ namespace {
 
 using bundle::ErrorKind;
 
+// The whole file as the edit leaves it.
 std::string patched(const std::string& path, const ElfEdit& edit) {
-  std::string bytes = read_file(path);
-  apply_patches(edit.patches, 0, std::as_writable_bytes(std::span(bytes)));
+  const EditedFile edited(std::make_shared<const InputFile>(path), edit);
+  std::string bytes(edited.size(), '\0');
+  EXPECT_EQ(edited.read_some(0, std::as_writable_bytes(std::span(bytes))), bytes.size());
   return bytes;
 }
 
@@ -164,22 +167,21 @@ TEST(ElfEdit, PlansNothingForWhatIsAsWanted) {
   EXPECT_TRUE(plan_edit(ElfFile(path), {.rpath = "$ORIGIN", .rpath_tag = RpathTag::kRpath, .interpreter = {}}).empty());
 }
 
-TEST(ElfEdit, RefusesALongerPathThanThereIsRoomFor) {
+TEST(ElfEdit, SaysHowMuchRoomThereIsWhereItMustStayInPlace) {
   const TemporaryFolder folder;
   const auto path = folder.library("libuser.so.2", "-Wl,--disable-new-dtags,-rpath,/short");
-  const auto result = thrown_by(
-      [&] { plan_edit(ElfFile(path), {.rpath = "$ORIGIN/../lib", .rpath_tag = RpathTag::kRpath, .interpreter = {}}); });
+  const auto result = thrown_by([&] {
+    plan_edit(ElfFile(path), {.rpath = "$ORIGIN/../lib", .rpath_tag = RpathTag::kRpath, .interpreter = {}},
+              {.placement = ElfPlacement::kInPlace});
+  });
   EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
   EXPECT_TRUE(result.says("its room is 6 bytes")) << result.message;
   EXPECT_TRUE(result.says(path)) << result.message;
-}
-
-TEST(ElfEdit, RefusesAFileWithoutALibraryPath) {
-  const TemporaryFolder folder;
-  const auto path = folder.library("libuser.so.2");
+  const auto without = folder.library("libwithout.so");
   EXPECT_TRUE(thrown_by([&] {
-                plan_edit(ElfFile(path), {.rpath = "$ORIGIN", .rpath_tag = RpathTag::kRpath, .interpreter = {}});
-              }).says("no room"));
+                plan_edit(ElfFile(without), {.rpath = "$ORIGIN", .rpath_tag = RpathTag::kRpath, .interpreter = {}},
+                          {.placement = ElfPlacement::kNoteSegment});
+              }).says("it is no executable"));
 }
 
 TEST(ElfEdit, RefusesAStaticProgram) {
@@ -191,21 +193,41 @@ TEST(ElfEdit, RefusesAStaticProgram) {
 }
 
 // Linkers merge a string that ends another one: the symbol's name here is the tail of the path.
-TEST(ElfEdit, RefusesWhenASymbolSharesTheBytesOfThePath) {
-  const TemporaryFolder folder;
-  const auto path =
-      folder.compile("libmerged.so", "int shared_tail(void) { return 1; }\n",
-                     "-shared -fPIC -O2 -Wl,-O2,--disable-new-dtags,-rpath,'/a/very/long/path/shared_tail'");
-  const ElfFile file(path);
-  ASSERT_EQ(describe(file).rpath, "/a/very/long/path/shared_tail");
-  const std::string bytes = read_file(path);
-  const std::size_t at = bytes.find("shared_tail");
-  // Only if the linker merged them: the name stands once in .dynstr (and once more in .strtab, behind it).
-  ASSERT_EQ(bytes.compare(at - 18, 18, "/a/very/long/path/"), 0) << "this linker does not merge suffixes";
-  const auto result =
-      thrown_by([&] { plan_edit(file, {.rpath = "$ORIGIN", .rpath_tag = RpathTag::kRpath, .interpreter = {}}); });
+class MergedNames : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = folder_.compile("libmerged.so", "int shared_tail(void) { return 1; }\n",
+                            "-shared -fPIC -O2 -Wl,-O2,--disable-new-dtags,-rpath,'/a/very/long/path/shared_tail'");
+    const std::string bytes = read_file(path_);
+    // Only if the linker merged them: the name stands once in .dynstr (and once more in .strtab, behind it).
+    const std::size_t at = bytes.find("shared_tail");
+    ASSERT_EQ(bytes.compare(at - 18, 18, "/a/very/long/path/"), 0) << "this linker does not merge suffixes";
+  }
+  std::string edited(const std::string& rpath, const ElfEditOptions& options = {}) const {
+    return patched(
+        path_, plan_edit(ElfFile(path_), {.rpath = rpath, .rpath_tag = RpathTag::kRpath, .interpreter = {}}, options));
+  }
+  TemporaryFolder folder_;
+  std::string path_;
+};
+
+TEST_F(MergedNames, KeepTheirBytesWhereTheNewPathFitsBeforeThem) {
+  const std::string bytes = edited("$ORIGIN/../lib/17");  // 17 bytes and a NUL
+  EXPECT_EQ(bytes.size(), read_file(path_).size());
+  EXPECT_EQ(describe(ElfFile(folder_.write("x", bytes))).rpath, "$ORIGIN/../lib/17");
+  EXPECT_NE(bytes.find(std::string("$ORIGIN/../lib/17\0shared_tail", 29)), bytes.npos);
+}
+
+TEST_F(MergedNames, AreNeverOverwritten) {
+  const std::string longer = "$ORIGIN/../lib/018";  // would need the first byte of the name
+  const auto result = thrown_by([&] { edited(longer, {.placement = ElfPlacement::kInPlace}); });
   EXPECT_EQ(result.kind, ErrorKind::kCannotPack);
-  EXPECT_TRUE(result.says("the name 'shared_tail' shares its bytes")) << result.message;
+  EXPECT_TRUE(result.says("because the name 'shared_tail' shares its bytes")) << result.message;
+  const std::string bytes = edited(longer);
+  EXPECT_GT(bytes.size(), read_file(path_).size());
+  EXPECT_EQ(describe(ElfFile(folder_.write("x", bytes))).rpath, longer);
+  EXPECT_EQ(bytes.find("/a/very/long/path"), bytes.npos) << "the old path is still in the file";
+  EXPECT_NE(bytes.find(std::string("\0shared_tail", 12)), bytes.npos);
 }
 
 TEST(ElfEdit, ReplacesTheInterpreterAndKeepsItsNul) {
@@ -216,20 +238,63 @@ TEST(ElfEdit, ReplacesTheInterpreterAndKeepsItsNul) {
   EXPECT_EQ(ElfFile(folder.write("edited", patched(path, edit))).interpreter(), "/opt/ld.so");
   EXPECT_TRUE(thrown_by([&] {
                 plan_edit(ElfFile(path),
-                          {.rpath = {}, .rpath_tag = RpathTag::kRpath, .interpreter = std::string(200, 'x')});
+                          {.rpath = {}, .rpath_tag = RpathTag::kRpath, .interpreter = std::string(200, 'x')},
+                          {.placement = ElfPlacement::kInPlace});
               }).says("its room is"));
 }
 
-TEST(ElfEdit, AppliesPatchesAcrossTheBordersOfWindows) {
-  const std::vector<bundle::ElfPatch> patches{{3, "abcd", "WXYZ"}, {9, "q", "!"}};
-  const std::string original = "012abcd78q";
-  for (std::size_t window = 1; window <= original.size(); ++window) {
-    std::string bytes = original;
-    for (std::size_t at = 0; at < bytes.size(); at += window) {
-      const auto part = std::span(bytes).subspan(at, std::min(window, bytes.size() - at));
-      apply_patches(patches, at, std::as_writable_bytes(part));
+// Of two paths the loader obeys one: none may be left to contradict the other, nor tell where the file was built.
+TEST(ElfEdit, LeavesOneOfTwoPathEntries) {
+  const TemporaryFolder folder;
+  const auto path = folder.library("libuser.so.2", "-Wl,--disable-new-dtags,-rpath,/build/one:/build/two,-z,origin");
+  std::string bytes = read_file(path);
+  const ElfFile before(path);
+  // A second entry: the empty one behind the last becomes a DT_RUNPATH to the second half of the same text.
+  const auto held = before.entry(DT_RPATH);
+  ASSERT_TRUE(held.has_value());
+  const Elf64_Dyn second{.d_tag = DT_RUNPATH, .d_un = {.d_val = held->value + 11}};
+  std::memcpy(bytes.data() + before.dynamic().back().file_offset + sizeof second, &second, sizeof second);
+  const auto both = folder.write("both.so", bytes);
+  ASSERT_EQ(describe(ElfFile(both)).rpath, "/build/one:/build/two");
+  ASSERT_EQ(describe(ElfFile(both)).runpath, "/build/two");
+  for (const ElfPlacement placement : {ElfPlacement::kInPlace, ElfPlacement::kNewHeaders}) {
+    const std::string result =
+        patched(both, plan_edit(ElfFile(both), {.rpath = "$ORIGIN", .rpath_tag = RpathTag::kRunpath, .interpreter = {}},
+                                {.placement = placement}));
+    const ElfFile edited(folder.write("edited.so", result));
+    EXPECT_EQ(describe(edited).runpath, "$ORIGIN");
+    EXPECT_EQ(describe(edited).rpath, std::nullopt);
+    EXPECT_EQ(edited.dynamic().size(), before.dynamic().size());
+    EXPECT_EQ(edited.strings(DT_SONAME), before.strings(DT_SONAME));
+    EXPECT_EQ(result.find("/build/"), result.npos);
+  }
+}
+
+TEST(ElfEdit, RefusesTheLoaderAndStaticPie) {
+  const TemporaryFolder folder;
+  const ElfWant want{.rpath = "$ORIGIN", .rpath_tag = RpathTag::kRpath, .interpreter = {}};
+  const auto pie = folder.program("program", "-static-pie");
+  EXPECT_TRUE(thrown_by([&] { plan_edit(ElfFile(pie), want); }).says("it is linked statically"));
+  const auto loader = folder.library("ld-linux-x86-64.so.2");
+  EXPECT_TRUE(thrown_by([&] { plan_edit(ElfFile(loader), want); }).says("it is the dynamic loader"));
+}
+
+// Sources that give their bytes in any portions, and a tail that copies from the original.
+TEST(EditedFile, ReadsTheSameWhateverTheWindows) {
+  const TemporaryFolder folder;
+  const ElfEdit edit{.patches = {{3, "abcd", "WXYZ"}, {9, "q", "!"}},
+                     .tail = {{.bytes = "tail:"}, {.copy_offset = 1, .copy_size = 4}, {.bytes = "."}},
+                     .original_size = 10};
+  const EditedFile edited(std::make_shared<const InputFile>(folder.write("x", "012abcd78q")), edit);
+  ASSERT_EQ(edited.size(), 20U);
+  for (std::size_t window = 1; window <= 21; ++window) {
+    std::string bytes;
+    for (std::string part(window, '\0');;) {
+      const std::size_t count = edited.read_some(bytes.size(), std::as_writable_bytes(std::span(part)));
+      if (count == 0) break;
+      bytes.append(part, 0, count);
     }
-    EXPECT_EQ(bytes, "012WXYZ78!") << window;
+    EXPECT_EQ(bytes, "012WXYZ78!tail:12ab.") << window;
   }
 }
 
