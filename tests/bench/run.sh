@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# ./dev bench [pack|unpack]: ours beside the peers, in turn, on the real libtorch and CUDA libraries.
+# ./dev bench [pack|unpack|elf]: ours beside the peers, in turn, on the real libtorch and CUDA libraries.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 ./dev setup cuda
+./dev setup packer
+./dev build release elf_edit >&2
 exec python3 tests/bench/bench.py "$@"
