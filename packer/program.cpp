@@ -195,6 +195,10 @@ PackRequest validated(const Arguments& arguments) {
   request.arcroot = arcroot_of(request.arcroot);
   require_absolute("--dest-prefix", request.dest_prefix);
   require_absolute("--python-prefix", arguments.python_prefix);
+  if (request.manifest.empty() && !request.explain.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "--explain is for a manifest: the libraries of an environment are all that lie in it");
+  }
   if (!request.manifest.empty() && !(request.input.filters.empty() && request.dest_prefix.empty())) {
     throw Error(ErrorKind::kUsage, "--exclude, --include and --dest-prefix are for environments, not for a manifest");
   }

@@ -36,5 +36,21 @@ expect 0 "$pack" -m src/manifest.json --explain libdeep.so.1
 [ "$(cut -f1,3 out)" = $'libdeep.so.1\tneeded by lib/libanswer.so.2\nlibanswer.so.2\tneeded by bin/serve' ] || { cat out >&2; fail "explain"; }
 expect 0 "$pack" -m src/manifest.json --explain libc.so.6
 grep -q $'^libc.so.6\tfrom the host: ' out || { cat out >&2; fail "explain libc"; }
+expect 2 "$pack" -p src/data --explain libdeep.so.1
+says "--explain is for a manifest"
 expect 7 "$pack" -m src/manifest.json --explain libnothing.so
 says "neither in the bundle nor needed from the host"
+
+# An environment has a report, needs and rules, too.
+mkdir -p env/lib/python3.11/site-packages/x/tests env/bin
+cp src/bin/serve env/bin/
+echo test >env/lib/python3.11/site-packages/x/tests/test_x.py
+expect 0 "$pack" -q -p env --report --json
+python3 - <<'PY'
+import json
+report = json.load(open("out"))
+assert report["requires"]["arch"] and report["requires"]["glibc"]["from"] == "bin/serve", report["requires"]
+assert [rule["name"] for rule in report["slim"]["rules"]] == ["tests"], report["slim"]
+PY
+expect 0 "$pack" -q -p env --slim -o env.tar.zst
+! tar --zstd -tf env.tar.zst | grep tests || fail "the tests were packed"
