@@ -7,6 +7,7 @@
 #include "packer/input_file.h"
 #include "packer/plan_layout.h"
 #include "packer/prefix_rewrite.h"
+#include "packer/system_licences.h"
 
 namespace holdall::packer {
 namespace {
@@ -70,6 +71,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
     if (check) check();
     plan.members.push_back(plan_member(collection, member));
   }
+  add_system_licences(plan, machine.system_root);
   plan.slim_drops = slim(plan.members, options.slimming);
   add_parent_folders(plan);
   sort_for_start_up(plan);

@@ -5,6 +5,7 @@
 #include "packer/closure.h"
 #include "packer/glibc_family.h"
 #include "packer/plan.h"
+#include "packer/system_licences.h"
 #include "tests/packer/fixtures.h"
 
 namespace holdall::packer {
@@ -104,6 +105,22 @@ TEST(Plan, SaysWhenASystemLibrarysLicenceIsNotThere) {
   EXPECT_NE(plan.warnings.front().find("'libdeb1' has no licence"), std::string::npos);
   std::filesystem::remove_all(system.folder.path("var"));
   EXPECT_NE(plan_on(system, checkout).warnings.at(0).find("belongs to no package"), std::string::npos);
+}
+
+TEST(Plan, PacksTheLicencesOfTheSystemLibrariesInAnEnvironment) {
+  const DebianSystem system;
+  PackPlan plan;
+  for (const std::string& path : {system.folder.path("lib/libdeb.so.1"), std::string("/nowhere/libx.so")}) {
+    plan.members.emplace_back().source = path;
+    plan.members.back().entry.path = "python-base/lib/" + std::filesystem::path(path).filename().string();
+  }
+  add_system_licences(plan, system.folder.root());
+  EXPECT_EQ(find(plan, "python-base/lib/libdeb.so.1")->package, "libdeb1-1:2.0-3");
+  EXPECT_EQ(find(plan, "python-base/lib/libx.so")->package, "");
+  ASSERT_TRUE(find(plan, "share/licenses/libdeb1/copyright"));
+  EXPECT_GT(find(plan, "share/licenses/libdeb1/copyright")->entry.size, 0U);
+  EXPECT_EQ(plan.members.size(), 5U);  // with the two common licences
+  EXPECT_EQ(plan.info.build.at("libdeb1"), "1:2.0-3");
 }
 
 TEST(Glibc, IsFoundWholeWithItsLoaderAndVersion) {

@@ -1,0 +1,48 @@
+#include "packer/system_licences.h"
+
+#include <filesystem>
+#include <set>
+
+#include "packer/input_file.h"
+#include "packer/library_origin.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_system_library(const std::string& path, const std::string& root) {
+  const bool inside = path.starts_with(root + "/usr/") || path.starts_with(root + "/lib");
+  return inside && path.find(".so", path.rfind('/') + 1) != path.npos;
+}
+
+}  // namespace
+
+void add_system_licences(PackPlan& plan, const std::string& system_root) {
+  LibraryOrigins origins(system_root);
+  std::set<std::string> places;
+  for (PlannedMember& member : plan.members) {
+    places.insert(member.entry.path);
+    if (!member.package.empty() || !is_system_library(member.source, system_root)) continue;
+    std::error_code error;
+    const std::string real = fs::canonical(member.source, error).string();
+    if (error) continue;  // it vanished: packing says so
+    const LibraryOrigin origin = origins.find(real);
+    if (origin.system) member.package = origin.package;
+  }
+  for (const Licence& licence : origins.licences()) {
+    if (places.contains(licence.to)) continue;
+    PlannedMember& member = plan.members.emplace_back();
+    member.entry.path = licence.to;
+    member.entry.layer = "runtime";
+    member.entry.size = InputFile(licence.source).size();
+    member.source = licence.source;
+    member.package = licence.package;
+  }
+  for (const std::string& package : origins.packages_without_licence()) {
+    plan.warnings.push_back("package '" + package + "' has no licence file to pack");
+  }
+  plan.info.build.merge(origins.versions());
+}
+
+}  // namespace holdall::packer
