@@ -127,9 +127,11 @@ def path_of(path):
 
 
 def lint(path):
-    """eu-elflint's complaints, as a set: only what an edit adds is the edit's."""
+    """eu-elflint's complaints and how often each comes: only what an edit adds is the edit's. Segments are not numbered:
+    one that comes before the others renumbers them."""
     done = run("eu-elflint", "--gnu-ld", path, ok=(0, 1))
-    return set((done.stdout + done.stderr).decode(errors="replace").splitlines()) - {"No errors"}
+    text = re.sub(r"segment \[\d+\]", "segment", (done.stdout + done.stderr).decode(errors="replace"))
+    return collections.Counter(line for line in text.splitlines() if line != "No errors")
 
 
 def complaints_of_readelf(path):
