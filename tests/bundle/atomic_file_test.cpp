@@ -1,9 +1,18 @@
 #include "bundle/atomic_file.h"
 
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 #include "tests/bundle/bundle_fixture.h"
 
@@ -16,6 +25,25 @@ namespace fs = std::filesystem;
 std::string contents_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+bool bypasses_cache(const fs::path& folder) {
+  struct statfs info {};
+  if (::statfs(folder.c_str(), &info) != 0 || info.f_type == TMPFS_MAGIC) return false;
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+  ::close(fd);
+  return fd >= 0;
+}
+
+std::size_t cached_pages(const fs::path& path) {
+  const std::size_t size = fs::file_size(path);
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  ::close(fd);
+  std::vector<unsigned char> pages((size + 4095) / 4096);
+  EXPECT_EQ(::mincore(memory, size, pages.data()), 0);
+  ::munmap(memory, size);
+  return static_cast<std::size_t>(std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; }));
 }
 
 std::size_t files_in(const fs::path& folder) {
@@ -54,6 +82,52 @@ TEST(AtomicFile, ReplacesOnlyAtCommit) {
   file.commit();
   EXPECT_EQ(contents_of(path), "new");
   EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+// Sizes at and beside the blocks that are written at a time; the largest is synced while it is written.
+TEST(AtomicFile, HoldsEveryByteWhateverTheSizesOfTheWrites) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "out";
+  const std::string text = noise(70 << 20, 5);
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{4} << 20, (std::size_t{4} << 20) + 1,
+                                 (std::size_t{8} << 20) - 1, text.size()}) {
+    AtomicFile file(path);
+    for (std::size_t at = 0; at < size; at += 3'000'017)
+      file.write(bytes_of(text.substr(at, std::min<std::size_t>(3'000'017, size - at))));
+    file.commit();
+    EXPECT_TRUE(contents_of(path) == text.substr(0, size)) << size;
+  }
+}
+
+// An archive of gigabytes that nobody reads back shall not push everything else out of the page cache.
+TEST(AtomicFile, LeavesThePageCacheAlone) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "out";
+  if (!bypasses_cache(folder.path()))
+    GTEST_SKIP() << "the filesystem of " << folder.path() << " keeps everything in the page cache";
+  AtomicFile file(path);
+  file.write(bytes_of(std::string(64 << 20, 'x')));
+  file.commit();
+  EXPECT_LE(cached_pages(path), 1u);
+}
+
+TEST(AtomicFile, SaysWhyAWriteFailed) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() / "out";
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{.rlim_cur = 6 << 20, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
+  const std::string message = error_of(ErrorKind::kStorage, [&] {
+    AtomicFile file(path);
+    file.write(bytes_of(std::string(9 << 20, 'x')));
+    file.commit();
+  });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, ignored);
+  EXPECT_EQ(message, "cannot write '" + path + "': file too large");
+  EXPECT_EQ(files_in(folder.path()), 0u);
 }
 
 TEST(AtomicFile, TakesAFileNameOfTheLargestLength) {
