@@ -21,7 +21,9 @@ namespace {
 
 constexpr std::size_t kSlabBytes = 2 * kMaxChunk;
 constexpr unsigned kSlabsPerThread = 2;
+// What waits for the sink: enough that the compressors go on while a disk pauses for a tenth of a second.
 constexpr std::size_t kItemsPerThread = 128;
+constexpr std::size_t kLineBytesPerThread = std::size_t{32} << 20;
 
 struct Slab {
   std::unique_ptr<std::byte[]> bytes = std::make_unique_for_overwrite<std::byte[]>(kSlabBytes);
@@ -32,10 +34,10 @@ struct Slab {
 struct Item {
   std::vector<std::byte> glue;         // its bytes, if it is no chunk
   std::span<const std::byte> content;  // in `glue` or in `slab`
-  Slab* slab = nullptr;
-  Entry* entry = nullptr;         // of a chunk
-  std::uint64_t file_offset = 0;  // of a chunk
-  bool whole = false;             // the chunk is all of its file
+  Slab* slab = nullptr;                // until it is compressed and hashed
+  Entry* entry = nullptr;              // of a chunk
+  std::uint64_t file_offset = 0;       // of a chunk
+  bool whole = false;                  // the chunk is all of its file
   bool compressed = false, hashed = true;
 
   std::unique_ptr<std::byte[]> frame;
@@ -56,6 +58,7 @@ struct FramePipeline::State {
   State(int zstd_level, unsigned thread_count, ArchiveDigest archive_digest, ByteSink byte_sink)
       : sink(std::move(byte_sink)),
         max_items(kItemsPerThread * thread_count),
+        max_line_bytes(kLineBytesPerThread * thread_count),
         max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
     if (archive_digest == ArchiveDigest::kCompute) archive_hash.emplace();
     try {
@@ -122,14 +125,16 @@ struct FramePipeline::State {
   void write();
   void emit(std::span<const std::byte> bytes);
   void push(std::unique_ptr<Item> item);
+  void passed(Item& item);
   Slab* take_slab();
 
   const ByteSink sink;
-  const std::size_t max_items, max_slabs;
+  const std::size_t max_items, max_line_bytes, max_slabs;
 
   std::mutex mutex;
   std::condition_variable compressible, hashable, writable, space;
   std::deque<std::unique_ptr<Item>> line;  // in the order of the archive
+  std::size_t line_bytes = 0;              // of its frames, or of the content where there is no frame yet
   std::deque<Item*> to_compress, to_hash;
   std::vector<std::unique_ptr<Slab>> slabs;
   bool stopping = false;
@@ -161,8 +166,20 @@ void FramePipeline::State::compress(int level) {
     }
     const std::lock_guard lock(mutex);
     item->compressed = true;
-    if (line.front().get() == item) writable.notify_one();
+    line_bytes -= item->content.size() - item->frame_size;
+    passed(*item);
   }
+}
+
+// With the mutex held: `item` is compressed or hashed. Once it is both, its content is no longer needed.
+void FramePipeline::State::passed(Item& item) {
+  if (!item.compressed || !item.hashed) return;
+  if (item.slab != nullptr) {
+    --item.slab->users;
+    item.slab = nullptr;
+    space.notify_one();
+  }
+  if (line.front().get() == &item) writable.notify_one();
 }
 
 // The digest of a file is that of its chunks in order, so it is one thread's work; chunks come here in order.
@@ -174,7 +191,7 @@ void FramePipeline::State::hash_files() {
     if (item->file_offset + item->content.size() == item->entry->size) item->entry->digest = hash->finish();
     const std::lock_guard lock(mutex);
     item->hashed = true;
-    if (line.front().get() == item) writable.notify_one();
+    passed(*item);
   }
 }
 
@@ -206,14 +223,15 @@ void FramePipeline::State::write() {
     }
     const std::lock_guard lock(mutex);
     line.pop_front();
-    if (item->slab != nullptr) --item->slab->users;
+    line_bytes -= item->frame_size;
     space.notify_one();
   }
 }
 
 void FramePipeline::State::push(std::unique_ptr<Item> item) {
   std::unique_lock lock(mutex);
-  wait(lock, [this] { return line.size() < max_items; });
+  wait(lock, [&] { return line.size() < max_items && line_bytes + item->content.size() <= max_line_bytes; });
+  line_bytes += item->content.size();
   to_compress.push_back(item.get());
   compressible.notify_one();
   if (!item->hashed) {
