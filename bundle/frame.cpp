@@ -28,6 +28,10 @@ FrameEncoder::FrameEncoder(int level) : context_(std::make_unique<Context>()) {
   set(ZSTD_c_dictIDFlag, 0);
   // A window that covers the largest content makes every frame single-segment. zstd shrinks it to the content.
   set(ZSTD_c_windowLog, 22);
+  if (level == 3) {  // zstd's tables for this level are 768 KiB, more than a core's own cache; these are 512 KiB
+    set(ZSTD_c_chainLog, 16);
+    set(ZSTD_c_hashLog, 16);
+  }
   if (level >= 17) {  // zstd's tables for these levels are made for windows of 8 MiB and more
     set(ZSTD_c_chainLog, 22);
     set(ZSTD_c_hashLog, 21);
