@@ -8,12 +8,15 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "bundle/error.h"
 #include "bundle/model_digest.h"
 #include "packer/closure.h"
 #include "packer/faults.h"
+#include "packer/file_digests.h"
 #include "packer/glibc_family.h"
 #include "packer/host_needs.h"
 #include "packer/input_file.h"
@@ -36,19 +39,6 @@ using bundle::ErrorKind;
 constexpr std::uint64_t kMaxRewritten = 64 << 20;  // a text file that names the prefix; a larger one is only audited
 constexpr const char* kProgramPath = "$ORIGIN/../lib";
 constexpr const char* kLibraryPath = "$ORIGIN";
-
-bundle::Digest digest_of(const std::string& path, const std::function<void()>& check) {
-  const InputFile file(path);
-  bundle::Sha256 hash;
-  std::vector<std::byte> buffer(1 << 20);
-  for (std::uint64_t at = 0;;) {
-    if (check) check();
-    const std::size_t count = file.read_some(at, buffer);
-    if (count == 0) return hash.finish();
-    hash.update(std::span(buffer).first(count));
-    at += count;
-  }
-}
 
 std::string canonical(const std::string& path) {
   std::error_code error;
@@ -84,6 +74,7 @@ class Planner {
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
     plan_.slim_drops = slim(plan_.members, options_.slimming);
+    digest_originals();
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
     refuse_collisions();
@@ -131,7 +122,7 @@ class Planner {
     } else if (library.elf.rpath || library.elf.runpath) {
       edit(member, {.rpath = kLibraryPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
     }
-    if (origin.digest) compare_with_record(member, *origin.digest);
+    member.expected = origin.digest;
     const std::string layer = member.entry.layer;
     for (const std::string& alias : library.aliases) add_link("lib/" + alias, library.name, layer);
     plan_.explanations.push_back({.name = library.name,
@@ -156,11 +147,22 @@ class Planner {
     edited += (edited.empty() ? "" : " ") + member.entry.path;
   }
 
-  // A file that is packed as it is, is compared while it is read; of an edited one, the digest is known already.
-  void compare_with_record(PlannedMember& member, const bundle::Digest& recorded) {
-    if (!member.entry.elf) {
-      member.expected = recorded;
-    } else if (member.entry.elf->original_digest != recorded) {
+  // Of what is edited, the digest before that: so that it can be had back, and compared with its wheel's RECORD. What
+  // is packed as it is, is compared while it is read.
+  void digest_originals() {
+    std::vector<PlannedMember*> edited;
+    std::vector<std::string> paths;
+    for (PlannedMember& member : plan_.members) {
+      if (!member.entry.elf) continue;
+      edited.push_back(&member);
+      paths.push_back(member.source);
+    }
+    const std::vector<bundle::Digest> digests = file_digests(paths, options_.check);
+    for (std::size_t i = 0; i < edited.size(); ++i) {
+      PlannedMember& member = *edited[i];
+      member.entry.elf->original_digest = digests[i];
+      const std::optional<bundle::Digest> recorded = std::exchange(member.expected, std::nullopt);
+      if (!recorded || *recorded == digests[i]) continue;
       const std::string finding = "'" + member.source + "' is not as its wheel's RECORD says";
       if (member.entry.vendor)
         faults_.add(finding + ": reinstall its package");
@@ -210,7 +212,7 @@ class Planner {
   void edit(PlannedMember& member, const ElfWant& want) {
     ElfEdit planned = plan_edit(ElfFile(member.source), want);
     if (planned.empty()) return;
-    member.entry.elf = record_of(planned, digest_of(member.source, options_.check));
+    member.entry.elf = record_of(planned, {});  // its digest: digest_originals()
     member.entry.size = planned.size();
     member.edit = std::move(planned);
   }
@@ -287,7 +289,8 @@ class Planner {
       model.path = "model";
       const TreeWalk walk = walk_tree(canonical(source.path), {.links = Links::kFollow, .check = options_.check});
       plan_.warnings.insert(plan_.warnings.end(), walk.warnings.begin(), walk.warnings.end());
-      std::vector<std::pair<std::string, bundle::Digest>> digests;
+      std::vector<std::string> names, paths;
+      std::vector<std::size_t> members;
       for (const Member& file : walk.members) {
         const bool is_file = file.type == EntryType::kRegular;
         const std::string path = source.path + "/" + file.path;
@@ -296,10 +299,17 @@ class Planner {
         member.entry.executable = !is_file;
         model.bytes += file.size;
         if (!is_file) continue;
-        digests.emplace_back(file.path, digest_of(path, options_.check));
-        member.expected = digests.back().second;
+        names.push_back(file.path);
+        paths.push_back(path);
+        members.push_back(plan_.members.size() - 1);
       }
-      if (digests.empty()) faults_.add("the model folder '" + source.path + "' holds no file");
+      if (paths.empty()) faults_.add("the model folder '" + source.path + "' holds no file");
+      const std::vector<bundle::Digest> found = file_digests(paths, options_.check);
+      std::vector<std::pair<std::string, bundle::Digest>> digests;
+      for (std::size_t k = 0; k < found.size(); ++k) {
+        plan_.members[members[k]].expected = found[k];
+        digests.emplace_back(names[k], found[k]);
+      }
       model.digest = bundle::to_string(bundle::model_digest(std::move(digests)));
     }
     plan_.info.model = std::move(model);

@@ -235,6 +235,14 @@ TEST(Pack, RefusesAVendorFileThatDiffersFromItsRecord) {
   EXPECT_TRUE(result.says("libcudart.so.13") && result.says("RECORD")) << result.message;
 }
 
+TEST(Pack, WarnsOfAnEditedLibraryThatDiffersFromItsRecord) {
+  const Checkout checkout("");
+  EXPECT_TRUE(checkout.plan().warnings.empty());
+  const std::string library = checkout.folder.path("site/torch/lib/libtorch_x.so");
+  std::ofstream(library, std::ios::binary | std::ios::app) << "more";
+  EXPECT_EQ(checkout.plan().warnings, std::vector{"'" + library + "' is not as its wheel's RECORD says"});
+}
+
 TEST(Pack, ListsEveryLeakWithFileAndOffset) {
   const Checkout checkout("");
   checkout.folder.write("data/debug.bin", std::string("\0\0\0", 3) + checkout.folder.path("data") + "/x");
