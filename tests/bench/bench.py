@@ -33,16 +33,16 @@ def timed(command, cwd=OUT):
     return seconds, usage.ru_maxrss * 1024
 
 
-def compare(name, payload_bytes, commands, before=lambda: None, sizes=None, show_memory=False):
+def compare(name, payload_bytes, commands, before=lambda label: None, sizes=None, show_memory=False):
     """commands: {label: shell command}, ours first. Runs every command once per round, in turn."""
     runs = {label: [] for label in commands}
     memory = {label: 0 for label in commands}
     for label, command in commands.items():  # one round that does not count: page cache, directories
-        before()
+        before(label)
         timed(command)
     for _ in range(ROUNDS):
         for label, command in commands.items():
-            before()
+            before(label)
             seconds, peak = timed(command)
             runs[label].append(seconds)
             memory[label] = max(memory[label], peak)
@@ -76,11 +76,12 @@ def tree():
 
 def pack():
     payload = tree()
-    ours, peer = OUT / "ours.tar.zst", OUT / "peer.tar.zst"
+    archives = {"holdall-pack": OUT / "ours.tar.zst", "tar | zstd -3 -T2": OUT / "peer.tar.zst"}
     compare("pack", payload, {
-        "holdall-pack": f"{BIN}/holdall-pack -q -f -m {MANIFEST} --compress-level 3 -o {ours}",
-        "tar | zstd -3 -T2": f"tar -C tree -cf - . | zstd -q -f -3 -T2 -o {peer}",
-    }, sizes=lambda: {"holdall-pack": ours.stat().st_size, "tar | zstd -3 -T2": peer.stat().st_size})
+        "holdall-pack": f"{BIN}/holdall-pack -q -m {MANIFEST} --compress-level 3 -o ours.tar.zst",
+        "tar | zstd -3 -T2": "tar -C tree -cf - . | zstd -q -3 -T2 -o peer.tar.zst",
+    }, before=lambda label: archives[label].unlink(missing_ok=True),  # to delete gigabytes takes its time too
+        sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
 
 
 def unpack():
@@ -89,7 +90,7 @@ def unpack():
     if not peer.exists():
         timed(f"tar -C tree -cf - . | zstd -q -f -3 -T2 -o {peer}")
 
-    def before():
+    def before(_label):
         shutil.rmtree(OUT / "unpacked", ignore_errors=True)
     compare("unpack", payload, {
         "holdall extract (verified)": f"{BIN}/holdall extract -q cuda.tar.zst -C unpacked",
@@ -101,7 +102,7 @@ def unpack():
         "tar --zstd -xf, then sync": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked && sync -f unpacked",
         "cp -r, then sync": "cp -r tree unpacked && sync -f unpacked",
     }, before)
-    before()
+    before(None)
 
 
 def elf():

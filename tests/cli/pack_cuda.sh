@@ -1,8 +1,17 @@
-# The shipped CUDA manifest on the real libraries: complete, and every file of NVIDIA's as its wheel's RECORD says.
+# The shipped CUDA manifest on the real libraries: complete, every file of NVIDIA's as its wheel's RECORD says, and packed
+# in little memory.
 # Needs the CUDA wheels (./dev setup cuda): without them it fails and says so.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
 ls "$HOLDALL_SOURCE"/build/libtorch/nvidia/cudnn/lib/libcudnn.so.9 >/dev/null || fail "the CUDA wheels are missing: run ./dev setup cuda"
-expect 0 "$pack" -q --no-provide --json -m "$HOLDALL_SOURCE/manifests/qwen-image-edit-2509.json" -o cuda.tar.zst
+expect 0 python3 - "$pack" -q --no-provide --json -j 2 -m "$HOLDALL_SOURCE/manifests/qwen-image-edit-2509.json" -o cuda.tar.zst <<'PY'
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+mib, limit = usage.ru_maxrss // 1024, 64 * 2 + 256
+if mib > limit:
+    sys.exit(f"packing took {mib} MiB of memory: at most {limit} MiB are promised for 2 threads, whatever the input")
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
 python3 - "$HOLDALL_SOURCE/build/libtorch" <<'PY'
 import base64, csv, glob, hashlib, json, os, subprocess, sys, tarfile
 recorded = {}
