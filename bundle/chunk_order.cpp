@@ -4,39 +4,26 @@
 #include <numeric>
 
 namespace holdall::bundle {
-namespace {
 
-struct Lane {
-  std::uint64_t bytes = 0;
-  std::vector<ChunkTask> tasks;
-};
-
-void append(Lane& lane, const Toc& toc, std::size_t entry) {
-  lane.bytes += toc.entries[entry].size;
-  for (std::size_t chunk = 0; chunk < toc.entries[entry].chunks.size(); ++chunk) lane.tasks.push_back({entry, chunk});
-}
-
-}  // namespace
-
-std::vector<ChunkTask> chunk_order(const Toc& toc, std::size_t lane_count) {
+ChunkOrder::ChunkOrder(const Toc& toc, std::size_t threads) : lanes_(std::max<std::size_t>(1, threads)) {
   std::vector<std::size_t> entries(toc.entries.size());
   std::iota(entries.begin(), entries.end(), std::size_t{0});
-  std::vector<Lane> lanes(std::max<std::size_t>(1, lane_count));
-  if (lanes.size() > 1)
-    std::stable_sort(entries.begin(), entries.end(),
-                     [&](std::size_t a, std::size_t b) { return toc.entries[a].size > toc.entries[b].size; });
-  for (const std::size_t entry : entries)
-    append(
-        *std::min_element(lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.bytes < b.bytes; }),
-        toc, entry);
+  if (lanes_.size() > 1)
+    std::ranges::stable_sort(entries, std::greater{}, [&](std::size_t i) { return toc.entries[i].size; });
+  for (const std::size_t entry : entries) {
+    Lane& lane = *std::ranges::min_element(lanes_, {}, &Lane::bytes);
+    lane.bytes += toc.entries[entry].size;
+    for (std::size_t chunk = 0; chunk < toc.entries[entry].chunks.size(); ++chunk) lane.tasks.push_back({entry, chunk});
+  }
+}
 
-  std::vector<ChunkTask> order;
-  std::size_t longest = 0;
-  for (const Lane& lane : lanes) longest = std::max(longest, lane.tasks.size());
-  for (std::size_t step = 0; step < longest; ++step)
-    for (const Lane& lane : lanes)
-      if (step < lane.tasks.size()) order.push_back(lane.tasks[step]);
-  return order;
+std::optional<ChunkTask> ChunkOrder::next(std::size_t thread) {
+  const std::lock_guard lock(mutex_);
+  const auto left = [](const Lane& lane) { return lane.tasks.size() - lane.taken; };
+  Lane* lane = &lanes_[thread % lanes_.size()];
+  if (left(*lane) == 0) lane = &*std::ranges::max_element(lanes_, {}, left);  // helps with the longest
+  if (left(*lane) == 0) return std::nullopt;
+  return lane->tasks[lane->taken++];
 }
 
 }  // namespace holdall::bundle

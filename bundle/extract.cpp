@@ -132,7 +132,8 @@ class Extraction {
         threads_(std::max(1U, options.threads != 0 ? options.threads : std::thread::hardware_concurrency())),
         durability_(durability(toc_, options)),
         files_(toc_.entries.size()),
-        records_(toc_.entries.size()) {
+        records_(toc_.entries.size()),
+        order_(toc_, threads_) {
     for (const Entry& entry : toc_.entries) total_ += entry.size;
   }
 
@@ -174,14 +175,13 @@ class Extraction {
   void fill_files() {
     for (std::size_t i = 0; i < toc_.entries.size(); ++i)
       if (toc_.entries[i].type == EntryType::kRegular) files_[i] = std::make_unique<File>(folder_, toc_.entries[i]);
-    order_ = chunk_order(toc_, recorded() ? threads_ / 2 : 1);
     std::vector<Buffer> buffers(threads_ * 2 + 2);
     for (Buffer& buffer : buffers) free_.put(&buffer);
 
     std::thread finisher([this] { guarded([this] { finish_files(); }); });
     std::vector<std::thread> workers;
-    for (unsigned i = 1; i < threads_; ++i) workers.emplace_back([this] { guarded([this] { work(); }); });
-    guarded([this] { work(); });
+    for (unsigned i = 1; i < threads_; ++i) workers.emplace_back([this, i] { guarded([this, i] { work(i); }); });
+    guarded([this] { work(0); });
     for (std::thread& worker : workers) worker.join();
     proven_.finish();
     finisher.join();
@@ -201,16 +201,16 @@ class Extraction {
     }
   }
 
-  void work() {
+  void work(unsigned thread) {
     std::vector<std::byte> scratch;
     for (std::size_t i; (i = next_small_++) < toc_.entries.size() && !stopped_;)
       if (files_[i] && (toc_.entries[i].chunks.empty() || is_text(toc_.entries[i]))) write_whole(i, scratch);
     while (!stopped_) {
       const auto buffer = free_.take();
       if (!buffer) return;
-      const std::size_t task = next_task_++;
-      if (task >= order_.size()) return free_.put(*buffer);
-      const auto [entry, chunk] = order_[task];
+      const auto task = order_.next(thread);
+      if (!task) return free_.put(*buffer);
+      const auto [entry, chunk] = *task;
       if (is_text(toc_.entries[entry]))
         free_.put(*buffer);
       else
@@ -354,8 +354,8 @@ class Extraction {
   std::vector<std::string> folders_;          // parents first
   std::vector<std::unique_ptr<File>> files_;  // by index of the entry; null for other types
   std::vector<InstalledFile> records_;
-  std::vector<ChunkTask> order_;
-  std::atomic<std::size_t> next_small_{0}, next_task_{0};
+  ChunkOrder order_;
+  std::atomic<std::size_t> next_small_{0};
   std::atomic<std::uint64_t> done_{0};
   std::atomic<bool> stopped_{false};
   Channel<Buffer*> free_;

@@ -78,26 +78,34 @@ Toc toc_of(const std::vector<std::size_t>& chunk_counts) {
   return toc;
 }
 
-TEST(ChunkOrder, IsTheArchivesOwnWithOneLane) {
+TEST(ChunkOrder, IsTheArchivesOwnForOneThread) {
   std::string order;
-  for (const auto& [entry, chunk] : chunk_order(toc_of({2, 0, 1}), 1))
-    order += std::to_string(entry) + "." + std::to_string(chunk) + " ";
+  ChunkOrder chunks(toc_of({2, 0, 1}), 1);
+  while (const auto task = chunks.next(0))
+    order += std::to_string(task->entry) + "." + std::to_string(task->chunk) + " ";
   EXPECT_EQ(order, "0.0 0.1 2.0 ");
 }
 
-TEST(ChunkOrder, TakesEveryChunkOnceAndEachFileInOrder) {
-  for (const std::size_t lanes : {0U, 1U, 2U, 5U, 50U}) {
+TEST(ChunkOrder, GivesEveryChunkOnceAndEachFileInOrder) {
+  for (const std::size_t threads : {0U, 1U, 2U, 5U, 50U}) {
     std::vector<std::size_t> next(4, 0);
-    for (const auto& [entry, chunk] : chunk_order(toc_of({5, 1, 9, 3}), lanes)) EXPECT_EQ(chunk, next[entry]++);
-    EXPECT_EQ(next, (std::vector<std::size_t>{5, 1, 9, 3})) << lanes;
+    ChunkOrder chunks(toc_of({5, 1, 9, 3}), threads);
+    std::size_t turn = 0;
+    while (const auto task = chunks.next(turn++ % 3)) EXPECT_EQ(task->chunk, next[task->entry]++);
+    EXPECT_EQ(next, (std::vector<std::size_t>{5, 1, 9, 3})) << threads;
   }
 }
 
-TEST(ChunkOrder, HasAsManyFilesInWorkAsLanes) {
-  const auto order = chunk_order(toc_of({4, 4, 4, 4}), 2);
-  std::set<std::size_t> first;
-  for (std::size_t i = 0; i < 4; ++i) first.insert(order[i].entry);
-  EXPECT_EQ(first.size(), 2U);
+TEST(ChunkOrder, KeepsThreadsOutOfEachOthersFilesUntilTheirOwnAreDone) {
+  ChunkOrder chunks(toc_of({4, 4, 4, 6}), 2);
+  std::set<std::size_t> files[2];
+  for (int i = 0; i < 8; ++i)
+    for (std::size_t thread : {0U, 1U}) files[thread].insert(chunks.next(thread)->entry);
+  for (const std::size_t file : files[0]) EXPECT_FALSE(files[1].contains(file)) << file;
+  EXPECT_TRUE(chunks.next(0).has_value());  // helps with what the other has left
+  EXPECT_TRUE(chunks.next(0).has_value());
+  EXPECT_FALSE(chunks.next(0).has_value());
+  EXPECT_FALSE(chunks.next(1).has_value());
 }
 
 }  // namespace
