@@ -96,6 +96,7 @@ def unpack():
         "holdall extract (verified)": f"{BIN}/holdall extract -q cuda.tar.zst -C unpacked",
         "tar --zstd -xf": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked",
         "cp -r": "cp -r tree unpacked",
+        "writing alone": f"python3 {ROOT}/tests/bench/write_only.py tree unpacked",
     }, before)
     compare("install", payload, {
         "holdall install (verified, durable)": f"{BIN}/holdall install -q --allow-cpu --root unpacked cuda.tar.zst",
