@@ -130,7 +130,7 @@ def lint(path):
     """eu-elflint's complaints and how often each comes: only what an edit adds is the edit's. Segments are not numbered:
     one that comes before the others renumbers them."""
     done = run("eu-elflint", "--gnu-ld", path, ok=(0, 1))
-    text = re.sub(r"segment \[\d+\]", "segment", (done.stdout + done.stderr).decode(errors="replace"))
+    text = re.sub(r"(segment|program header entry) \[?\d+\]?", r"\1", (done.stdout + done.stderr).decode(errors="replace"))
     return collections.Counter(line for line in text.splitlines() if line != "No errors")
 
 
