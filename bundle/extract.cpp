@@ -33,6 +33,8 @@
 #include "bundle/limits.h"
 #include "bundle/member_path.h"
 #include "bundle/ordered_hash.h"
+#include "bundle/prefix_check.h"
+#include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
 #include "bundle/tar_stream.h"
 
@@ -66,6 +68,11 @@ Durability durability(const Toc& toc, const ExtractOptions& options) {
 bool is_text(const Entry& entry) {
   return std::any_of(entry.relocations.begin(), entry.relocations.end(),
                      [](const Relocation& record) { return record.kind == RelocationKind::kText; });
+}
+
+// "root/path"; the other, where one is empty.
+std::string in_root(std::string_view root, std::string_view path) {
+  return std::string(root) + (root.empty() || path.empty() ? "" : "/") + std::string(path);
 }
 
 using Buffer = std::vector<std::byte>;
@@ -131,6 +138,8 @@ class Extraction {
         options_(options),
         threads_(std::max(1U, options.threads != 0 ? options.threads : std::thread::hardware_concurrency())),
         durability_(durability(toc_, options)),
+        root_folder_(parent_of(parent_of(toc_.entries.front().path))),
+        prefix_(in_root(options.prefix, root_folder_)),
         files_(toc_.entries.size()),
         records_(toc_.entries.size()),
         order_(toc_, threads_) {
@@ -139,9 +148,11 @@ class Extraction {
 
   std::vector<InstalledFile> run() {
     mtime_ = check_tar_stream(reader_);
+    check_prefix();
     make_folders();
     fill_files();
     make_links();
+    record_prefix();
     finish_folders();
     std::vector<InstalledFile> written;
     if (!recorded()) return written;
@@ -155,6 +166,21 @@ class Extraction {
 
   void announce(std::string_view call, std::string_view path) const {
     if (options_.before_change) options_.before_change(call, path);
+  }
+
+  // Before anything is written.
+  void check_prefix() const {
+    PrefixCheck check(prefix_);
+    std::vector<std::byte> scratch;
+    for (const Entry& entry : toc_.entries)
+      check.add({entry.path, entry.executable, entry.relocations}, [&] { return head_of(entry, scratch); });
+    check.require();
+  }
+
+  std::string head_of(const Entry& entry, std::vector<std::byte>& scratch) const {
+    std::string chunk(static_cast<std::size_t>(entry.chunks.front().size), '\0');
+    read(entry, entry.chunks.front(), scratch, std::as_writable_bytes(std::span(chunk)));
+    return chunk.substr(0, kLongestShebang + 1);
   }
 
   // The TOC's folders, and those that its paths imply, parents first.
@@ -262,13 +288,21 @@ class Extraction {
       read(entry, chunk, scratch,
            bytes.subspan(static_cast<std::size_t>(chunk.offset), static_cast<std::size_t>(chunk.size)));
     check_digest(entry, sha256(bytes));
-    if (is_text(entry)) text = relocate(text, entry.relocations, options_.prefix);
+    if (is_text(entry)) text = relocated(entry, text);
     announce("create", entry.path);
     sink.create(text.size());
     announce("write", entry.path);
     sink.write(0, std::as_bytes(std::span(text)));
     report(entry.size);
     reveal(index, recorded() ? sha256(std::as_bytes(std::span(text))) : Digest{});
+  }
+
+  std::string relocated(const Entry& entry, const std::string& text) const {
+    try {
+      return relocate(text, entry.relocations, prefix_);
+    } catch (const Error& error) {
+      throw Error(error.kind(), "'" + entry.path + "': " + error.what());
+    }
   }
 
   static void check_digest(const Entry& entry, const Digest& digest) {
@@ -281,7 +315,11 @@ class Extraction {
     if (entry.relocations.empty()) return reveal(index, entry.digest);
     FileSink& sink = files_[index]->sink;
     announce("relocate", entry.path);
-    sink.relocate_in_place(options_.prefix);
+    try {
+      sink.relocate_in_place(prefix_);
+    } catch (const Error& error) {
+      throw Error(error.kind(), "'" + entry.path + "': " + error.what());
+    }
     reveal(index, recorded() ? sink.digest_of_contents() : Digest{});
   }
 
@@ -310,6 +348,33 @@ class Extraction {
       announce("symlink", entry.path);
       folder_.make_link(entry.link_target, entry.path);
     }
+  }
+
+  // What the tree holds now, for whoever relocates it next.
+  void record_prefix() const {
+    const std::string list = in_root(root_folder_, kRelocationListPath);
+    if (std::ranges::find(toc_.entries, list, &Entry::path) == toc_.entries.end()) return;
+    const RelocationList relocations = parse_relocation_list(reader_.read_file(list, kMaxTocBytes));
+    for (const HostLink& link : relocations.links) {
+      announce("symlink", link.path);
+      folder_.make_link(link.target, in_root(root_folder_, link.path));
+    }
+    if (relocations.files.empty()) return;
+    const std::string text = prefix_lines({prefix_});
+    Entry entry;
+    entry.path = in_root(root_folder_, kPrefixPath);
+    FileSink sink(folder_, entry);
+    announce("create", entry.path);
+    sink.create(text.size());
+    announce("write", entry.path);
+    sink.write(0, std::as_bytes(std::span(text)));
+    announce("chmod", entry.path);
+    sink.reveal(mtime_);
+    if (durability_ == Durability::kEachFile) {
+      announce("fsync", entry.path);
+      sink.sync();
+    }
+    sink.close();
   }
 
   void finish_folders() {
@@ -348,6 +413,8 @@ class Extraction {
   const ExtractOptions& options_;
   const unsigned threads_;
   const Durability durability_;
+  const std::string root_folder_;  // in the archive; empty: none
+  const std::string prefix_;       // that relocations write
   std::int64_t mtime_ = 0;
   std::uint64_t total_ = 0;
 

@@ -19,7 +19,8 @@ enum class ExtractPurpose {
 
 struct ExtractOptions {
   ExtractPurpose purpose = ExtractPurpose::kInstall;
-  std::string prefix;    // absolute path that relocations write: where the tree will live in the end
+  std::string prefix;    // absolute path where the tree will live in the end; relocations write it and, where the
+                         // archive keeps everything under one folder, that folder
   unsigned threads = 0;  // 0: all processors
   // Called before each change to the disk (with one thread in a fixed order): tests kill the process there.
   std::function<void(std::string_view call, std::string_view path)> before_change;
@@ -36,7 +37,9 @@ struct InstalledFile {
 };
 
 // `directory_fd` is an empty folder. Nothing outside it is touched, whatever the archive says. The tar stream's headers
-// are compared with the TOC. On any failure the caller removes the folder. Throws Error{kBadBundle, kStorage}.
+// are compared with the TOC. A prefix that does not suit every file is refused before anything is written. A bundle
+// with relocations gets a file more than it lists, kPrefixPath. On any failure the caller removes the folder. Throws
+// Error{kBadBundle, kStorage}.
 std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options);
 
 }  // namespace holdall::bundle

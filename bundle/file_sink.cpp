@@ -81,17 +81,11 @@ void FileSink::start_writeback(std::uint64_t offset, std::uint64_t size) {
 
 void FileSink::relocate_in_place(const std::string& prefix) {
   const Readable file(folder_, entry_.path);
-  for (const Relocation& record : entry_.relocations) {
-    const std::uint64_t left = entry_.size - std::min(record.offset, entry_.size);
-    if (left < record.capacity)
-      throw Error(ErrorKind::kBadBundle, "cannot relocate '" + entry_.path + "': a record lies outside the file");
-    // With the string's NUL, which stays where it is.
-    std::string region(static_cast<std::size_t>(std::min(left, record.capacity + std::uint64_t{1})), '\0');
-    file.read(record.offset, region);
-    Relocation local = record;
-    local.offset = 0;
-    const std::string done = relocate(region, {local}, prefix);
-    write_all(fd_, record.offset, std::as_bytes(std::span(done)), entry_.path);
+  for (const Field& field : fields_of(entry_.relocations, entry_.size)) {
+    std::string bytes(field.size, '\0');
+    file.read(field.offset, bytes);
+    bytes = relocate(bytes, field, prefix);
+    write_all(fd_, field.offset, std::as_bytes(std::span(bytes)), entry_.path);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "bundle/relocation.h"
 
 #include <algorithm>
-#include <span>
 
 #include "bundle/error.h"
 
@@ -14,32 +13,37 @@ namespace {
 
 void require_prefix(std::string_view prefix) {
   const bool absolute = !prefix.empty() && prefix.front() == '/' && (prefix.size() == 1 || prefix.back() != '/');
-  if (!absolute || prefix.find('\0') != std::string_view::npos) {
-    throw Error(ErrorKind::kUsage,
-                "prefix '" + std::string(prefix) + "' is not an absolute path without a trailing slash");
+  if (!absolute || prefix.find_first_of(std::string_view("\0\n", 2)) != std::string_view::npos) {
+    throw Error(ErrorKind::kUsage, "prefix '" + std::string(prefix) +
+                                       "' is not an absolute path without a trailing slash or a line break");
   }
 }
 
-// Records are untrusted: inside `size` bytes of the packed file, ascending, apart, and of one kind.
-void check_records(const std::vector<Relocation>& records, std::uint64_t size) {
+void check_each(const std::vector<Relocation>& records, std::uint64_t size) {
   std::uint64_t free_from = 0;
   for (const Relocation& record : records) {
-    if (record.kind != records.front().kind) bad_record(record, "text and binary records in one file");
-    if (record.length == 0) bad_record(record, "empty placeholder");
+    const std::size_t unit = unit_size(record.encoding);
+    const std::uint64_t extent = changes_length(record) ? record.length : record.capacity;
+    if (changes_length(record) != changes_length(records.front()))
+      bad_record(record, "records that change the file's length beside others that do not");
+    if (record.length == 0 || record.length % unit != 0) bad_record(record, "bad length of the placeholder");
     if (record.offset < free_from) bad_record(record, "overlaps the record before it");
-    const std::uint64_t extent = record.kind == RelocationKind::kBinary ? record.capacity : record.length;
-    if (extent < record.length) bad_record(record, "capacity is smaller than the placeholder");
+    if (extent < record.length || extent % unit != 0) bad_record(record, "bad capacity");
     if (record.offset > size || extent > size - record.offset) bad_record(record, "lies outside the file");
     free_from = record.offset + record.length;
   }
 }
 
-// The records of one C string: those that share its end. They are neighbours, because records ascend.
+// The records of one string: those that share its end. They are neighbours, because records ascend.
 std::span<const Relocation> take_string(std::span<const Relocation>& rest) {
-  const std::uint64_t end = rest.front().offset + rest.front().capacity;
+  const Relocation& first = rest.front();
+  const std::uint64_t end = first.offset + first.capacity;
   std::size_t count = 1;
   while (count < rest.size() && rest[count].offset < end) {
-    if (rest[count].offset + rest[count].capacity != end) bad_record(rest[count], "ends elsewhere than its string");
+    const Relocation& next = rest[count];
+    if (next.offset + next.capacity != end) bad_record(next, "ends elsewhere than its string");
+    if (next.kind != first.kind || next.encoding != first.encoding)
+      bad_record(next, "differs from its string's others");
     ++count;
   }
   const auto string = rest.first(count);
@@ -61,45 +65,50 @@ std::string substitute(const Substitution& job, std::span<const Relocation> reco
   std::size_t done = 0;
   std::int64_t moved = 0;  // how much further an old text stands in `from` than in the packed file
   for (const Relocation& record : records) {
-    const std::string held = placeholder(record.length);
-    const std::string_view old_text = job.installing ? std::string_view(held) : job.prefix;
-    const std::string_view new_text = job.installing ? job.prefix : std::string_view(held);
+    const std::string held = placeholder(record.length, record.encoding);
+    const std::string wanted = encode(job.prefix, record.encoding);
+    const std::string& old_text = job.installing ? held : wanted;
+    const std::string& new_text = job.installing ? wanted : held;
     const std::size_t at = static_cast<std::size_t>(static_cast<std::int64_t>(record.offset - job.base) + moved);
     if (at < done || at > job.from.size() || job.from.substr(at, old_text.size()) != old_text) {
       bad_record(record, job.installing ? "no placeholder there" : "the prefix is not there");
     }
     result.append(job.from, done, at - done).append(new_text);
     done = at + old_text.size();
-    if (!job.installing) moved += static_cast<std::int64_t>(job.prefix.size()) - record.length;
+    if (!job.installing) moved += static_cast<std::int64_t>(wanted.size()) - record.length;
   }
   return result.append(job.from, done, std::string_view::npos);
 }
 
-// What stands in [offset, offset + capacity) is a string and its NUL padding; only the string is substituted.
-std::string substitute_in_place(std::string_view file, std::span<const Relocation> rest, std::string_view prefix,
-                                bool installing) {
-  std::string result(file);
-  while (!rest.empty()) {
-    const auto records = take_string(rest);
-    const Relocation& first = records.front();
-    const std::string_view field = file.substr(first.offset, first.capacity);
-    const std::string_view text = field.substr(0, std::min(field.find('\0'), field.size()));
-    if (field.find_first_not_of('\0', text.size()) != std::string_view::npos) {
-      bad_record(first, "its string ends before the capacity does");
-    }
-    const std::string changed = substitute({text, first.offset, prefix, installing}, records);
-    if (changed.size() > first.capacity) {
-      const std::size_t others = changed.size() - records.size() * prefix.size();
-      throw Error(
-          ErrorKind::kStorage,
-          "prefix '" + std::string(prefix) + "' is too long for the string at offset " + std::to_string(first.offset) +
-              ": " + std::to_string(prefix.size()) + " bytes, at most " +
-              std::to_string((first.capacity - std::min<std::size_t>(others, first.capacity)) / records.size()) +
-              " fit: install under a shorter path");
-    }
-    const auto at = result.begin() + static_cast<std::ptrdiff_t>(first.offset);
-    std::fill(std::copy(changed.begin(), changed.end(), at), at + first.capacity, '\0');
+// How much of a field is text; the rest is what fills it.
+std::size_t text_size(std::string_view field, const Relocation& record) {
+  if (record.kind == RelocationKind::kShebang) return field.find_last_not_of(' ') + 1;
+  return std::min(find_nul(field, record.encoding), field.size());
+}
+
+std::size_t longest_prefix(std::span<const Relocation> string) {
+  std::size_t units = 0;
+  for (const Relocation& record : string) units += record.length / unit_size(record.encoding);
+  return units / string.size();
+}
+
+std::string apply(std::string_view bytes, const Field& field, std::string_view prefix, bool installing) {
+  const Relocation& first = field.records.front();
+  const std::size_t size = text_size(bytes, first);
+  if (bytes.size() != field.size) bad_record(first, "lies outside the file");
+  if (installing && size != field.size) bad_record(first, "its string ends before the capacity does");
+  if (first.kind != RelocationKind::kShebang && bytes.find_first_not_of('\0', size) != bytes.npos)
+    bad_record(first, "something stands behind its string");
+  std::string result = substitute({bytes.substr(0, size), first.offset, prefix, installing}, field.records);
+  if (result.size() > field.size) {
+    if (!installing) bad_record(first, "the prefix is not there");
+    throw Error(ErrorKind::kStorage, "prefix '" + std::string(prefix) + "' is too long for the string at offset " +
+                                         std::to_string(first.offset) + ": " + std::to_string(prefix.size()) +
+                                         " bytes, at most " + std::to_string(longest_prefix(field.records)) +
+                                         " fit: install under a shorter path");
   }
+  if (!installing && result.size() != field.size) bad_record(first, "the prefix is not there");
+  result.resize(field.size, first.kind == RelocationKind::kShebang ? ' ' : '\0');
   return result;
 }
 
@@ -107,26 +116,42 @@ std::string apply(std::string_view file, const std::vector<Relocation>& records,
                   bool installing) {
   require_prefix(prefix);
   if (records.empty()) return std::string(file);
-  if (records.front().kind == RelocationKind::kBinary) {
-    check_records(records, file.size());
-    return substitute_in_place(file, records, prefix, installing);
+  if (!changes_length(records.front())) {
+    std::string result(file);
+    for (const Field& field : fields_of(records, file.size())) {
+      const auto at = static_cast<std::size_t>(field.offset);
+      result.replace(at, field.size, apply(file.substr(at, field.size), field, prefix, installing));
+    }
+    return result;
   }
   std::uint64_t packed_size = file.size();
   if (!installing) {  // what relocate() added has to go before offsets can be compared with the size
-    for (const Relocation& record : records) packed_size += record.length;
-    const std::uint64_t added = records.size() * prefix.size();
+    std::uint64_t added = 0;
+    for (const Relocation& record : records) {
+      packed_size += record.length;
+      added += encode(prefix, record.encoding).size();
+    }
     if (added > packed_size) bad_record(records.front(), "the prefix is not there");
     packed_size -= added;
   }
-  check_records(records, packed_size);
+  check_each(records, packed_size);
   return substitute({file, 0, prefix, installing}, records);
 }
 
 }  // namespace
 
-std::string placeholder(std::size_t length) {
-  std::string text(kPlaceholder.substr(0, length));
-  return text.append(length - text.size(), '_');
+std::string placeholder(std::size_t length, TextEncoding encoding) {
+  const std::size_t units = length / unit_size(encoding);
+  std::string text(kPlaceholder.substr(0, units));
+  text.append(units - text.size(), '_');
+  return encode(text, encoding);
+}
+
+void check_relocations(const std::vector<Relocation>& records, std::uint64_t size) {
+  if (!records.empty() && changes_length(records.front()))
+    check_each(records, size);
+  else
+    fields_of(records, size);
 }
 
 std::string relocate(std::string_view packed, const std::vector<Relocation>& records, std::string_view prefix) {
@@ -135,6 +160,36 @@ std::string relocate(std::string_view packed, const std::vector<Relocation>& rec
 
 std::string unrelocate(std::string_view installed, const std::vector<Relocation>& records, std::string_view prefix) {
   return apply(installed, records, prefix, false);
+}
+
+std::vector<Field> fields_of(const std::vector<Relocation>& records, std::uint64_t size) {
+  check_each(records, size);
+  std::vector<Field> fields;
+  for (std::span<const Relocation> rest = records; !rest.empty();) {
+    const auto string = take_string(rest);
+    fields.push_back({string.front().offset, string.front().capacity, string});
+  }
+  return fields;
+}
+
+std::string relocate(std::string_view packed, const Field& field, std::string_view prefix) {
+  require_prefix(prefix);
+  return apply(packed, field, prefix, true);
+}
+
+std::string unrelocate(std::string_view installed, const Field& field, std::string_view prefix) {
+  require_prefix(prefix);
+  return apply(installed, field, prefix, false);
+}
+
+std::optional<std::size_t> longest_prefix(const std::vector<Relocation>& records) {
+  std::optional<std::size_t> longest;
+  if (records.empty() || changes_length(records.front())) return longest;
+  for (std::span<const Relocation> rest = records; !rest.empty();) {
+    const std::size_t fits = longest_prefix(take_string(rest));
+    longest = std::min(longest.value_or(fits), fits);
+  }
+  return longest;
 }
 
 }  // namespace holdall::bundle

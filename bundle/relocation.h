@@ -3,9 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "bundle/text_encoding.h"
 
 namespace holdall::bundle {
 
@@ -13,29 +17,58 @@ namespace holdall::bundle {
 inline constexpr std::string_view kPlaceholder = "/holdall-prefix-3b1f9c52";
 
 enum class RelocationKind {
-  kText,    // the placeholder at `offset` is replaced; the file's length changes
-  kBinary,  // a NUL-terminated string at `offset`: replaced inside `capacity` bytes, padded with NUL; length constant
+  kText,     // the placeholder at `offset` is replaced; the file's length changes
+  kBinary,   // inside a C string, which keeps its place: what it loses is filled with NUL behind it
+  kShebang,  // in the first line of a script that must keep its length: filled with spaces at the line's end
 };
 
-// One occurrence of the placeholder. Those of one C string are records of their own that share their end, so that
-// every relocation can be undone exactly. All records of a file are of one kind.
+// One occurrence of the placeholder. Those of one string are records of their own that share its end, so that every
+// relocation can be undone exactly. A file's records are all kText, or none is.
 struct Relocation {
   RelocationKind kind = RelocationKind::kText;
   std::uint64_t offset = 0;    // in the packed file, bytes; ascending within an entry
   std::uint32_t length = 0;    // of the placeholder at `offset`, bytes
-  std::uint32_t capacity = 0;  // kBinary: bytes from `offset` to the string's end, its NUL not counted
+  std::uint32_t capacity = 0;  // not kText: bytes from `offset` to the string's end (its NUL or newline not counted)
+  TextEncoding encoding = TextEncoding::k8Bit;  // of the whole string; offsets of one string differ by whole units
 };
 
-// The placeholder in `length` bytes: cut, or lengthened by '_', so that it fits where a build prefix stood.
-std::string placeholder(std::size_t length);
+// The placeholder in `length` bytes of `encoding`: cut, or lengthened by '_', so that it fits where a build prefix
+// stood.
+std::string placeholder(std::size_t length, TextEncoding encoding = TextEncoding::k8Bit);
+
+constexpr bool changes_length(const Relocation& record) {
+  return record.kind == RelocationKind::kText;
+}
+
+// Records are untrusted. Throws Error{kBadBundle} unless they are ascending, apart, inside a packed file of `size`
+// bytes, of whole units, all kText or none, and those of one string agree.
+void check_relocations(const std::vector<Relocation>& records, std::uint64_t size);
 
 // The contents of a file with every record applied for `prefix` (absolute, no trailing slash).
 // Throws Error{kBadBundle} if a record does not hold a placeholder or lies outside `packed`, Error{kUsage} for another
-// kind of `prefix`, Error{kStorage} if `prefix` is too long for a kBinary record, naming the longest that fits.
+// kind of `prefix`, Error{kStorage} if `prefix` is too long for a record, naming the longest that fits.
 std::string relocate(std::string_view packed, const std::vector<Relocation>& records, std::string_view prefix);
 
 // The inverse: what `relocate` got, from what it returned. Throws Error{kBadBundle} if `installed` differs from what
 // `relocate` would have produced at the records.
 std::string unrelocate(std::string_view installed, const std::vector<Relocation>& records, std::string_view prefix);
+
+// A string of a file that keeps its length, with its records: the bytes that they share. So a large file is relocated
+// without being read whole.
+struct Field {
+  std::uint64_t offset = 0;
+  std::size_t size = 0;
+  std::span<const Relocation> records;
+};
+
+// The fields of `records` (none kText) in a file of `size` bytes, ascending. Throws Error{kBadBundle}.
+std::vector<Field> fields_of(const std::vector<Relocation>& records, std::uint64_t size);
+
+// As above, for the bytes of one field.
+std::string relocate(std::string_view packed, const Field& field, std::string_view prefix);
+std::string unrelocate(std::string_view installed, const Field& field, std::string_view prefix);
+
+// The longest prefix, in bytes, that all records have room for; nullopt: any length.
+std::optional<std::size_t> longest_prefix(const std::vector<Relocation>& records);
 
 }  // namespace holdall::bundle

@@ -5,6 +5,7 @@
 #include "bundle/error.h"
 #include "bundle/json_checks.h"
 #include "bundle/limits.h"
+#include "bundle/relocation_json.h"
 #include "bundle/toc_rules.h"
 
 namespace holdall::bundle {
@@ -41,11 +42,7 @@ std::string unhex(const JsonView& view) {
 
 json holdall_fields(const Entry& entry) {
   json own = json::object();
-  for (const Relocation& record : entry.relocations) {
-    own["relocations"].push_back(record.kind == RelocationKind::kText
-                                     ? json::array({"text", record.offset, record.length})
-                                     : json::array({"binary", record.offset, record.length, record.capacity}));
-  }
+  if (!entry.relocations.empty()) own["relocations"] = json_of(entry.relocations);
   if (entry.elf) {
     json patches = json::array();
     for (const ElfPatch& patch : entry.elf->patches) {
@@ -257,7 +254,7 @@ class TocBuilder {
   static void holdall(const JsonView& own, Entry& entry) {
     if (own.has("vendor")) entry.vendor = own.at("vendor").boolean();
     if (own.has("layer")) entry.layer = own.at("layer").string();
-    if (own.has("relocations")) relocations(own.at("relocations"), entry);
+    if (own.has("relocations")) entry.relocations = relocations_of(own.at("relocations"), entry.size);
     if (own.has("elf")) elf(own.at("elf").object(), entry);
     if (own.has("kernels")) {
       const JsonView kernels = own.at("kernels").object();
@@ -265,29 +262,6 @@ class TocBuilder {
     }
     if (entry.type != EntryType::kRegular && (entry.elf || !entry.relocations.empty() || !entry.kernels.empty())) {
       own.fail("only a file has relocations, elf or kernels");
-    }
-  }
-
-  static void relocations(const JsonView& list, Entry& entry) {
-    std::uint64_t end = 0;
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      const JsonView item = list.at(i);
-      const std::size_t fields = item.size();
-      Relocation record;
-      const std::string kind = fields > 0 ? item.at(0).string() : "";
-      if (kind == "binary") record.kind = RelocationKind::kBinary;
-      if ((kind != "text" || fields != 3) && (kind != "binary" || fields != 4)) {
-        item.fail("expected [\"text\", offset, length] or [\"binary\", offset, length, capacity]");
-      }
-      record.offset = item.at(1).number(kMaxFileBytes);
-      record.length = static_cast<std::uint32_t>(item.at(2).number(kMaxPathBytes));
-      if (fields == 4) record.capacity = static_cast<std::uint32_t>(item.at(3).number(kMaxFrameContent));
-      const std::uint64_t extent = std::max(record.length, record.capacity);
-      if (record.length == 0 || (fields == 4 && record.capacity < record.length)) item.fail("bad length or capacity");
-      if (record.offset < end) item.fail("offsets are not ascending");
-      if (record.offset > entry.size || extent > entry.size - record.offset) item.fail("lies outside its file");
-      end = record.offset + record.length;
-      entry.relocations.push_back(record);
     }
   }
 

@@ -15,6 +15,7 @@
 
 #include "bundle/error.h"
 #include "bundle/reader.h"
+#include "bundle/relocation_list.h"
 #include "bundle/writer.h"
 
 namespace holdall::bundle::testing {
@@ -134,6 +135,36 @@ inline std::vector<Member> varied_members() {
   members.push_back({"long/" + name + "/" + name, EntryType::kRegular, "deep", false});
   members.push_back({"long/link", EntryType::kSymlink, name + "/" + name});
   return members;
+}
+
+struct RelocatableBundle {
+  std::string root{};  // folder in the archive
+  bool executable = false;
+  std::vector<HostLink> links{};
+  BundleInfo info = small_info();
+};
+
+// bin/file, a script whose first line names the prefix, and the list that says so.
+inline Bytes relocatable_bundle(const RelocatableBundle& given) {
+  const std::string text = "#!" + std::string(kPlaceholder) + "/bin/tool\n";
+  const std::vector<Relocation> records{{RelocationKind::kText, 2, static_cast<std::uint32_t>(kPlaceholder.size()), 0}};
+  RelocationList list{
+      .files = {{"bin/file", given.executable, text.size(), sha256(std::as_bytes(std::span(text))), records}},
+      .links = given.links};
+  Bytes archive;
+  WriterOptions options{.threads = 1};
+  options.root = given.root;
+  Writer writer(given.info, options,
+                [&](std::span<const std::byte> data) { archive.insert(archive.end(), data.begin(), data.end()); });
+  const std::string top = given.root.empty() ? "" : given.root + "/";
+  writer.add(entry_of({top + "bin", EntryType::kDirectory, {}}));
+  Entry entry = entry_of({top + "bin/file", EntryType::kRegular, text, given.executable});
+  entry.relocations = records;
+  writer.add(entry, source_of(text));
+  const std::string json = to_json(list);
+  writer.add(entry_of({top + std::string(kRelocationListPath), EntryType::kRegular, json}), source_of(json));
+  writer.finish();
+  return archive;
 }
 
 template <class Call>

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "bundle/relocation_list.h"
 #include "tests/bundle/forgery.h"
 
 namespace holdall::bundle {
@@ -289,6 +290,81 @@ TEST_F(ExtractRelocated, PutsThePrefixIntoABinaryAcrossAChunkBorder) {
   options.purpose = ExtractPurpose::kUnpack;
   extract_to_tree(testing::open_bytes(pack(contents, {record})), options);
   EXPECT_TRUE(read("file") == expected);
+}
+
+// The records of one C string move together: the second place stands elsewhere once the first is written.
+TEST_F(ExtractRelocated, PutsThePrefixIntoEveryPlaceOfAString) {
+  const std::string hole(kPlaceholder);
+  const std::string string = "-L" + hole + "/lib:" + hole + "/x";
+  const auto length = static_cast<std::uint32_t>(hole.size());
+  const auto size = static_cast<std::uint32_t>(string.size());
+  ExtractOptions options;
+  options.prefix = "/opt/e";
+  extract_to_tree(testing::open_bytes(pack(string + std::string(1, '\0') + "tail",
+                                           {{RelocationKind::kBinary, 2, length, size - 2},
+                                            {RelocationKind::kBinary, 7 + length, length, size - 7 - length}})),
+                  options);
+  std::string expected = "-L/opt/e/lib:/opt/e/x";
+  expected.resize(string.size() + 1, '\0');
+  EXPECT_EQ(read("file"), expected + "tail");
+}
+
+TEST_F(ExtractRelocated, RefusesALongPrefixBeforeAnythingIsWritten) {
+  const std::string string(kPlaceholder);
+  const auto length = static_cast<std::uint32_t>(string.size());
+  ExtractOptions options;
+  options.prefix = "/" + std::string(length, 'p');
+  const std::string message = testing::error_of(ErrorKind::kStorage, [&] {
+    extract_to_tree(
+        testing::open_bytes(pack(string + std::string(1, '\0'), {{RelocationKind::kBinary, 0, length, length}})),
+        options);
+  });
+  EXPECT_NE(message.find("'file'"), std::string::npos) << message;
+  EXPECT_NE(message.find("at most " + std::to_string(length)), std::string::npos) << message;
+  EXPECT_TRUE(fs::is_empty(tree()));
+}
+
+class ExtractSelfDescribed : public Extract {
+ protected:
+  static testing::Bytes pack(const std::string& root, bool executable = false, std::vector<HostLink> links = {}) {
+    return testing::relocatable_bundle({.root = root, .executable = executable, .links = std::move(links)});
+  }
+};
+
+TEST_F(ExtractSelfDescribed, LeavesThePrefixForTheNextRelocation) {
+  ExtractOptions options;
+  options.prefix = "/opt/a";
+  const auto files = extract_to_tree(testing::open_bytes(pack("")), options);
+  EXPECT_EQ(read("holdall/prefix"), "/opt/a\n");
+  EXPECT_EQ(mode("holdall/prefix"), 0644U);
+  for (const InstalledFile& file : files) EXPECT_NE(file.path, "holdall/prefix");  // no member
+}
+
+TEST_F(ExtractSelfDescribed, CountsTheArchivesOwnFolderIntoThePrefix) {
+  ExtractOptions options;
+  options.prefix = "/opt/a";
+  extract_to_tree(testing::open_bytes(pack("env")), options);
+  EXPECT_EQ(read("env/holdall/prefix"), "/opt/a/env\n");
+  EXPECT_EQ(read("env/bin/file"), "#!/opt/a/env/bin/tool\n");
+}
+
+TEST_F(ExtractSelfDescribed, RefusesABlankInAFirstLineBeforeAnythingIsWritten) {
+  ExtractOptions options;
+  options.prefix = "/my files";
+  const std::string message =
+      testing::error_of(ErrorKind::kStorage, [&] { extract_to_tree(testing::open_bytes(pack("", true)), options); });
+  EXPECT_NE(message.find("bin/file"), std::string::npos) << message;
+  EXPECT_TRUE(fs::is_empty(tree()));
+}
+
+TEST_F(ExtractSelfDescribed, MakesLinksToTheHostButNotOverAMember) {
+  extract_to_tree(testing::open_bytes(pack("", false, {{"bin/python", "/usr/bin/python3"}})));
+  EXPECT_EQ(fs::read_symlink(tree() / "bin/python"), "/usr/bin/python3");
+  fs::remove_all(tree());
+  ::mkdir(tree().c_str(), 0700);
+  testing::error_of(ErrorKind::kBadBundle, [&] {
+    extract_to_tree(testing::open_bytes(pack("", false, {{"holdall/bundle.json", "/etc/passwd"}})));
+  });
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "bundle/error.h"
 
 namespace holdall::bundle {
@@ -67,10 +69,94 @@ TEST(Relocation, AcceptsAStringThatTheFileEndsWith) {
   EXPECT_EQ(relocate(kHeld, {binary_record(0, kHeldSize)}, "/p"), "/p" + std::string(kHeldSize - 2, '\0'));
 }
 
-TEST(Relocation, UsesThePaddingBehindAString) {
+TEST(Relocation, RefusesPaddingInsideTheCapacity) {
   const std::string packed = kHeld + std::string(10, '\0');
-  const std::string prefix = "/" + std::string(kHeldSize + 8, 'p');
-  EXPECT_EQ(relocate(packed, {binary_record(0, kHeldSize + 10)}, prefix), prefix + std::string(1, '\0'));
+  EXPECT_EQ(kind_of([&] { relocate(packed, {binary_record(0, kHeldSize + 10)}, "/p"); }), ErrorKind::kBadBundle);
+}
+
+// Both wide encodings in both byte orders, beside plain text, in a file whose length may change.
+TEST(Relocation, WritesEachEncodingOfTextAndUndoesIt) {
+  for (const TextEncoding encoding : kTextEncodings) {
+    const std::string held = placeholder(kHeldSize * unit_size(encoding), encoding);
+    const std::string packed = encode("a=", encoding) + held + encode("/lib\n", encoding) + held;
+    const auto length = static_cast<std::uint32_t>(held.size());
+    const std::vector<Relocation> records{{RelocationKind::kText, 2 * unit_size(encoding), length, 0, encoding},
+                                          {RelocationKind::kText, packed.size() - held.size(), length, 0, encoding}};
+    for (const std::string prefix :
+         {"/x", "/s\xC3\xB6/\xE4\xB8\xAD/\xF0\x9F\x98\x80", "/much/longer/than/the/placeholder/is"}) {
+      const std::string installed = relocate(packed, records, prefix);
+      EXPECT_EQ(installed, encode("a=" + prefix + "/lib\n" + prefix, encoding)) << name_of(encoding);
+      EXPECT_EQ(unrelocate(installed, records, prefix), packed) << name_of(encoding);
+    }
+  }
+}
+
+TEST(Relocation, PadsAWideStringWithWholeNuls) {
+  for (const TextEncoding encoding : kTextEncodings) {
+    const std::size_t unit = unit_size(encoding);
+    const std::string held = placeholder(kHeldSize * unit, encoding);
+    const std::string string =
+        encode("-L", encoding) + held + encode("/lib:", encoding) + held + encode("/x", encoding);
+    const std::string packed = std::string(unit, '\x7f') + string + std::string(unit, '\0') + "tail";
+    const auto length = static_cast<std::uint32_t>(held.size());
+    const std::uint64_t first = 3 * unit, second = first + held.size() + 5 * unit;
+    const std::uint64_t end = unit + string.size();
+    const std::vector<Relocation> records{
+        {RelocationKind::kBinary, first, length, static_cast<std::uint32_t>(end - first), encoding},
+        {RelocationKind::kBinary, second, length, static_cast<std::uint32_t>(end - second), encoding}};
+    const std::string installed = relocate(packed, records, "/o/p");
+    std::string expected = std::string(unit, '\x7f') + encode("-L/o/p/lib:/o/p/x", encoding);
+    expected.resize(unit + string.size() + unit, '\0');
+    EXPECT_EQ(installed, expected + "tail") << name_of(encoding);
+    EXPECT_EQ(unrelocate(installed, records, "/o/p"), packed) << name_of(encoding);
+    EXPECT_EQ(longest_prefix(records), kHeldSize) << name_of(encoding);
+  }
+}
+
+TEST(Relocation, FillsAShebangWithSpaces) {
+  const std::string packed = "#!" + kHeld + "/bin/python -E\nPK\x03\x04" + std::string(3, '\0') + "payload";
+  const std::vector<Relocation> records{{RelocationKind::kShebang, 2, kHeldSize, kHeldSize + 14}};
+  const std::string installed = relocate(packed, records, "/opt/a");
+  EXPECT_EQ(installed.substr(0, kHeldSize + 17), "#!/opt/a/bin/python -E" + std::string(kHeldSize - 6, ' ') + "\n");
+  EXPECT_EQ(installed.size(), packed.size());
+  EXPECT_EQ(unrelocate(installed, records, "/opt/a"), packed);
+}
+
+TEST(Relocation, AnswersTheLongestPrefixOfAllStrings) {
+  EXPECT_EQ(longest_prefix({text_record(0)}), std::nullopt);
+  EXPECT_EQ(longest_prefix({}), std::nullopt);
+  // Two occurrences in one string share its room: 24 and 10 characters make 17 each.
+  const std::vector<Relocation> records{{RelocationKind::kBinary, 0, 24, 40}, {RelocationKind::kBinary, 30, 10, 10}};
+  EXPECT_EQ(longest_prefix(records), 17U);
+  const std::string packed = placeholder(24) + "/x:abc" + placeholder(10);
+  EXPECT_EQ(relocate(packed, records, "/234567890abcdefg").size(), packed.size());
+  EXPECT_EQ(kind_of([&] { relocate(packed, records, "/234567890abcdefgh"); }), ErrorKind::kStorage);
+}
+
+TEST(Relocation, AsksForUtf8OnlyWhereAWideEncodingNeedsIt) {
+  const std::string prefix = "/latin-\xF6";
+  EXPECT_EQ(relocate(kHeld, {text_record(0)}, prefix), prefix);
+  const std::string wide = encode(kHeld, TextEncoding::kUtf16Le);
+  EXPECT_EQ(kind_of([&] {
+              relocate(wide, {{RelocationKind::kText, 0, 2 * kHeldSize, 0, TextEncoding::kUtf16Le}}, prefix);
+            }),
+            ErrorKind::kUsage);
+}
+
+TEST(Relocation, RefusesRecordsOfHalfUnitsAndStringsThatDisagree) {
+  const std::string packed(200, 'x');
+  for (const std::vector<Relocation>& records :
+       {std::vector<Relocation>{{RelocationKind::kText, 0, 25, 0, TextEncoding::kUtf16Le}},
+        {{RelocationKind::kBinary, 0, 24, 26, TextEncoding::kUtf32Be}},
+        {{RelocationKind::kBinary, 0, 24, 60}, {RelocationKind::kShebang, 30, 24, 30}},
+        {{RelocationKind::kBinary, 0, 24, 60}, {RelocationKind::kBinary, 30, 24, 30, TextEncoding::kUtf16Le}},
+        {{RelocationKind::kBinary, 0, 24, 60}, {RelocationKind::kBinary, 30, 24, 40}}}) {
+    EXPECT_EQ(kind_of([&] { check_relocations(records, packed.size()); }), ErrorKind::kBadBundle);
+  }
+}
+
+TEST(Relocation, RefusesAPrefixWithALineBreak) {
+  EXPECT_EQ(kind_of([] { relocate(kHeld, {text_record(0)}, "/a\nb"); }), ErrorKind::kUsage);
 }
 
 TEST(Relocation, NamesTheLongestPrefixThatFits) {
@@ -125,6 +211,45 @@ TEST(Relocation, RefusesAPrefixThatIsNotAnAbsolutePath) {
     EXPECT_EQ(kind_of([&] { relocate(kHeld, {text_record(0)}, prefix); }), ErrorKind::kUsage) << prefix;
   }
   EXPECT_EQ(kind_of([] { relocate(kHeld, {text_record(0)}, std::string_view("/a\0b", 4)); }), ErrorKind::kUsage);
+}
+
+// The property that all rests on, on random files: strings of every encoding, several places in one, prefixes that are
+// the beginnings of each other.
+TEST(Relocation, IsUndoneExactlyOnRandomFiles) {
+  std::mt19937 random(5);
+  const auto some = [&](std::size_t most) {
+    return std::string(random() % (most + 1), static_cast<char>('a' + random() % 26));
+  };
+  for (int round = 0; round < 300; ++round) {
+    const bool text = round % 2 == 0;
+    std::string packed;
+    std::vector<Relocation> records;
+    for (std::size_t strings = 1 + random() % 6; strings > 0; --strings) {
+      const TextEncoding encoding = kTextEncodings[random() % kTextEncodings.size()];
+      std::vector<std::size_t> own;
+      packed += encode(some(9), encoding);
+      for (std::size_t places = 1 + random() % 3; places > 0; --places) {
+        const std::size_t units = text ? kHeldSize : kHeldSize + random() % 40;
+        const std::string held = placeholder(units * unit_size(encoding), encoding);
+        own.push_back(records.size());
+        records.push_back({text ? RelocationKind::kText : RelocationKind::kBinary, packed.size(),
+                           static_cast<std::uint32_t>(held.size()), 0, encoding});
+        packed += held + encode("/" + some(9), encoding);
+      }
+      if (!text) {
+        for (const std::size_t index : own)
+          records[index].capacity = static_cast<std::uint32_t>(packed.size() - records[index].offset);
+        packed += std::string(unit_size(encoding) * (1 + random() % 3), '\0');
+      }
+    }
+    for (const std::string prefix : {"/", "/a", "/a/a", "/a/a/aaaaaaaa", "/srv/x"}) {
+      const std::string installed = relocate(packed, records, prefix);
+      ASSERT_EQ(unrelocate(installed, records, prefix), packed) << round << " " << prefix;
+      if (text) continue;
+      ASSERT_EQ(installed.size(), packed.size());
+      ASSERT_LE(prefix.size(), longest_prefix(records).value());
+    }
+  }
 }
 
 TEST(Relocation, FitsThePlaceholderToAnyLength) {

@@ -64,7 +64,9 @@ TEST(Toc, ParsesWhatItWrites) {
   entry.size = 300;
   entry.digest = sha256(bytes_of("f"));
   entry.chunks = {{10, 5, 0, 100, sha256(bytes_of("a")), false}, {15, 7, 100, 200, sha256(bytes_of("b")), true}};
-  entry.relocations = {{RelocationKind::kText, 3, 24, 0}, {RelocationKind::kBinary, 40, 24, 80}};
+  entry.relocations = {{RelocationKind::kShebang, 3, 24, 30},
+                       {RelocationKind::kBinary, 40, 24, 80},
+                       {RelocationKind::kBinary, 140, 48, 80, TextEncoding::kUtf16Be}};
   entry.elf = ElfRecord{{{64, std::string("\0\x01", 2), "\xFF\x02"}}, 290, sha256(bytes_of("v"))};
   entry.vendor = true;
   entry.kernels = {{"75", "90a"}, {"90@9.0"}};
@@ -86,7 +88,9 @@ TEST(Toc, ParsesWhatItWrites) {
   EXPECT_EQ(got.chunks[1].frame_size, 7u);
   EXPECT_EQ(got.chunks[1].digest, entry.chunks[1].digest);
   EXPECT_TRUE(got.chunks[1].zeros && !got.chunks[0].zeros);
-  ASSERT_EQ(got.relocations.size(), 2u);
+  ASSERT_EQ(got.relocations.size(), 3u);
+  EXPECT_EQ(got.relocations[0].kind, RelocationKind::kShebang);
+  EXPECT_EQ(got.relocations[2].encoding, TextEncoding::kUtf16Be);
   EXPECT_EQ(got.relocations[1].kind, RelocationKind::kBinary);
   EXPECT_EQ(got.relocations[1].capacity, 80u);
   ASSERT_TRUE(got.elf && got.elf->patches.size() == 1);
@@ -226,11 +230,15 @@ TEST(Toc, RefusesRelocationsOutsideTheirFile) {
     text.pop_back();
     return toc_of({text + R"(,"holdall":{"relocations":)" + records + "}}"});
   };
-  EXPECT_FALSE(parse_toc(with(R"([["text",0,24],["binary",40,24,60]])")).entries.empty());
+  EXPECT_FALSE(parse_toc(with(R"([["shebang",0,24,25],["binary",40,24,60]])")).entries.empty());
+  EXPECT_FALSE(parse_toc(with(R"([["text",0,24],["text",30,48,"utf-16le"]])")).entries.empty());
   for (const char* records :
-       {R"([["text",77,24]])", R"([["text",18446744073709551615,24]])", R"([["binary",40,24,61]])",
-        R"([["binary",40,24,23]])", R"([["text",0,24],["text",23,24]])", R"([["text",0,0]])", R"([["text",0]])",
-        R"([["other",0,24]])", R"([[]])", R"({})", R"([5])"}) {
+       {R"([["text",0,24],["binary",40,24,60]])", R"([["text",0,25,"utf-16le"]])", R"([["text",0,24,"8bit"]])",
+        R"([["text",0,24,"utf-7"]])", R"([["shebang",0,24,24,"utf-16le"]])", R"([["binary",0,24]])",
+        R"([["binary",0,24,50],["binary",30,10,21]])", R"([["binary",0,24,51,"utf-16le"]])", R"([["text",77,24]])",
+        R"([["text",18446744073709551615,24]])", R"([["binary",40,24,61]])", R"([["binary",40,24,23]])",
+        R"([["text",0,24],["text",23,24]])", R"([["text",0,0]])", R"([["text",0]])", R"([["other",0,24]])", R"([[]])",
+        R"({})", R"([5])"}) {
     EXPECT_FALSE(refusal_of_text(with(records)).empty()) << records;
   }
 }
