@@ -1,16 +1,20 @@
 // Is a release on the disk what its installation wrote? Cheap by default: a file whose size and times are as recorded
-// was not touched; only a file that differs is read. An edited ELF file may have been put back to its vendor's bytes.
-// Links are compared with the record, too.
+// was not touched; only a file that differs is read. An edited ELF file may have been put back to its vendor's bytes;
+// one that was relocated since is compared as packed. Links are compared with the record, too.
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
+#include <map>
 #include <span>
 
 #include "bundle/error.h"
+#include "bundle/limits.h"
+#include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
 #include "launcher/install_record.h"
+#include "launcher/relocatable_file.h"
 #include "launcher/store.h"
 
 namespace holdall::launcher {
@@ -18,6 +22,7 @@ namespace {
 
 constexpr std::size_t kFaultsListed = 100;
 constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
+constexpr std::size_t kLargestPrefixFile = std::size_t{1} << 20;
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -34,6 +39,42 @@ bundle::Digest digest_of(const FileDescriptor& file, const std::string& path) {
     hash.update(std::as_bytes(std::span(block).first(static_cast<std::size_t>(got))));
   }
 }
+
+// What a moved tree knows of its own relocation, read when the first file differs.
+class RelocatedTree {
+ public:
+  explicit RelocatedTree(const FileDescriptor& tree) : tree_(tree) {}
+
+  // Whether the file is as its bundle packed it, but for the prefix that holdall/prefix names.
+  bool is_whole(const bundle::SafeFolder& files, const std::string& path) {
+    try {
+      if (!loaded_) load();
+      const auto found = by_path_.find(path);
+      if (found == by_path_.end()) return false;
+      return RelocatableFile(*found->second, FileDescriptor(files.open_file(path))).find_held(held_).has_value();
+    } catch (const bundle::Error&) {
+      return false;
+    }
+  }
+
+ private:
+  void load() {
+    loaded_ = true;
+    const Place list{tree_.get(), std::string(bundle::kRelocationListPath)};
+    const Place held{tree_.get(), std::string(bundle::kPrefixPath)};
+    if (!exists(list) || !exists(held)) return;
+    list_ = bundle::parse_relocation_list(read_file(list, bundle::kMaxTocBytes));
+    for (const bundle::RelocatedFile& file : list_.files) by_path_.emplace(file.path, &file);
+    for (std::string& prefix : bundle::parse_prefix_lines(read_file(held, kLargestPrefixFile)))
+      held_.emplace_back(std::move(prefix));
+  }
+
+  const FileDescriptor& tree_;
+  bool loaded_ = false;
+  bundle::RelocationList list_;
+  std::map<std::string_view, const bundle::RelocatedFile*> by_path_;
+  std::vector<HeldPrefix> held_;
+};
 
 // What is wrong with one file; empty: nothing. One that the packer edited may also be as its vendor made it.
 std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile& recorded,
@@ -69,12 +110,13 @@ std::vector<std::string> Store::check_release(const std::string& release, bool h
     const FileDescriptor tree = open_folder({folder.get(), "tree"});
     if (!tree) return {"'tree' is missing"};
     const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));
+    RelocatedTree relocated(tree);
     for (const auto& recorded : record.files) {
       if (faults.size() == kFaultsListed) break;
       const auto original = record.originals.find(recorded.path);
       const OriginalFile* const other = original == record.originals.end() ? nullptr : &original->second;
-      if (std::string fault = fault_of(files, recorded, other, hash_all); !fault.empty())
-        faults.push_back(std::move(fault));
+      std::string fault = fault_of(files, recorded, other, hash_all);
+      if (!fault.empty() && !relocated.is_whole(files, recorded.path)) faults.push_back(std::move(fault));
     }
     for (const auto& [path, target] : record.links) {
       if (faults.size() == kFaultsListed) break;

@@ -18,6 +18,7 @@ void add_commands(CLI::App& app, CommandResult& result) {
   add_gc(app, result);
   add_doctor(app, result);
   add_extract(app, result);
+  add_relocate(app, result);
 }
 
 }  // namespace holdall::launcher

@@ -29,5 +29,9 @@ void add_verify(CLI::App& app, CommandResult& result);
 void add_gc(CLI::App& app, CommandResult& result);
 void add_doctor(CLI::App& app, CommandResult& result);
 void add_extract(CLI::App& app, CommandResult& result);
+void add_relocate(CLI::App& app, CommandResult& result);
+
+// Makes `app` what it is under the name conda-unpack: the relocation of the tree around the program.
+void add_unpack_of_conda(CLI::App& app, CommandResult& result);
 
 }  // namespace holdall::launcher

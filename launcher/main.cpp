@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 
 #include "bundle/bundle_info.h"
@@ -15,16 +16,27 @@ using namespace holdall::launcher;
 using holdall::bundle::Error;
 using holdall::bundle::ErrorKind;
 
+// As bin/conda-unpack of a bundle, the program relocates the tree that it lies in.
+bool is_conda_unpack(const char* name) {
+  return std::filesystem::path(name ? name : "").filename() == "conda-unpack";
+}
+
 int run(int argc, char** argv) {
-  CLI::App app("Unpacks, checks, runs, upgrades and rolls back portable inference services.", "holdall");
+  const bool unpack = is_conda_unpack(argv[0]);
+  CLI::App app("Unpacks, checks, runs, upgrades and rolls back portable inference services.",
+               unpack ? "conda-unpack" : "holdall");
   app.set_version_flag("--version", "holdall " HOLDALL_VERSION " (bundle format " +
                                         std::to_string(holdall::bundle::kFormatVersion) + ")");
   app.footer(holdall::bundle::exit_code_help());
-  app.require_subcommand(1);
 
   CommandResult result;
-  add_commands(app, result);
-  add_environment_fallbacks(app);
+  if (unpack) {
+    add_unpack_of_conda(app, result);
+  } else {
+    app.require_subcommand(1);
+    add_commands(app, result);
+    add_environment_fallbacks(app);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

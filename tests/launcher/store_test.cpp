@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "launcher/relocate.h"
 #include "tests/launcher/store_fixture.h"
 
 namespace holdall::launcher {
@@ -228,6 +229,25 @@ TEST_F(StoreTest, AcceptsAnEditedFileAndItsOriginal) {
   EXPECT_EQ(write("lib", original + "t"), 2U);
   EXPECT_EQ(write("lib", edited), 0U);
   EXPECT_EQ(write("other", original), 2U) << "which was not edited";
+}
+
+TEST_F(StoreTest, KnowsARelocatedReleaseByItsPackedBytes) {
+  bundle::testing::RelocatableBundle given;
+  given.info = testing::info_of("1", Kind::kFilesOnly);
+  Store store = open();
+  const std::string id = install_into(store, lock(store), bundle::testing::relocatable_bundle(given));
+  const fs::path tree = store.tree(id);
+  EXPECT_EQ(testing::read(tree / "bin/file"), "#!" + tree.string() + "/bin/tool\n");
+  RelocateOptions options;
+  options.prefix = "/somewhere/else";
+  relocate_tree(tree, options);
+  EXPECT_EQ(testing::read(tree / "bin/file"), "#!/somewhere/else/bin/tool\n");
+  EXPECT_EQ(store.check_release(id, true), std::vector<std::string>{});
+  EXPECT_EQ(store.check_release(id, false), std::vector<std::string>{});
+  std::ofstream(tree / "bin/file") << "#!/somewhere/else/bin/evil\n";
+  EXPECT_EQ(store.check_release(id, false).size(), 1U);
+  fs::remove(tree / "bin/file");
+  EXPECT_EQ(store.check_release(id, false).size(), 1U);
 }
 
 TEST_F(StoreTest, DoesNotFollowALinkPutInTheTreesPlace) {
