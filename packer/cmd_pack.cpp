@@ -120,6 +120,13 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
       {.check = [&] { interrupt.check(); }, .slimming = request.slimming, .vendor_edits = request.vendor_edits});
 }
 
+// The relocator that goes with an environment: `holdall`, which is installed beside this program. Empty: none is there.
+std::string find_launcher() {
+  std::error_code error;
+  const fs::path launcher = fs::read_symlink("/proc/self/exe", error).parent_path() / "holdall";
+  return !error && fs::is_regular_file(launcher, error) ? launcher.string() : "";
+}
+
 PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
   const CondaSurroundings conda = this_machines_conda();
   const std::string given = !request.prefix.empty()        ? request.prefix
@@ -136,12 +143,17 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
   say(request.verbosity, "collecting '" + folder + "'");
   const auto check = [&] { interrupt.check(); };
   const Collection collection = collect({request.input}, check);
-  return plan_environment(collection,
-                          {.name = name,
-                           .version = request.bundle_version.value_or("0"),
-                           .dest_prefix = request.dest_prefix,
-                           .slimming = request.slimming},
-                          this_machine(), check);
+  EnvironmentOptions options{.name = name, .version = request.bundle_version.value_or("0")};
+  options.dest_prefix = request.dest_prefix;
+  options.shebang = request.shebang;
+  options.mtime = request.mtime;
+  options.threads = request.threads;
+  options.slimming = request.slimming;
+  // As conda-pack does, an environment for one place gets no conda-unpack.
+  if (request.dest_prefix.empty()) options.launcher = find_launcher();
+  if (request.dest_prefix.empty() && options.launcher.empty())
+    say(request.verbosity, "warning: no 'holdall' beside holdall-pack: the archive gets no bin/conda-unpack");
+  return plan_environment(collection, options, this_machine(), check);
 }
 
 }  // namespace

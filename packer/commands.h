@@ -10,6 +10,7 @@
 #include "packer/interrupt.h"
 #include "packer/plan.h"
 #include "packer/progress.h"
+#include "packer/relocation/shebang.h"
 #include "packer/slim.h"
 
 namespace holdall::packer {
@@ -26,6 +27,7 @@ struct PackRequest {
   std::string format;   // "tar.zst"; as conda-pack spells them
   std::string arcroot;  // relative folder in the archive; empty: none
   std::string dest_prefix;
+  ShebangForm shebang = ShebangForm::kRelative;
   std::optional<std::string> bundle_name, bundle_version;
   int level = 3;
   unsigned threads = 0;

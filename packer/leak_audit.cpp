@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "packer/path_boundary.h"
-
 namespace holdall::packer {
 namespace {
 
-constexpr std::size_t kLookBehind = 4096;  // PATH_MAX: how far the left boundary can lie
 constexpr std::size_t kMaxReported = 20;
 
 bool is_everywhere(const LeakSource& source) {
@@ -41,9 +38,9 @@ std::vector<LeakSource> worth_searching(std::vector<LeakSource> sources) {
   return result;
 }
 
-std::vector<std::string> texts(const std::vector<LeakSource>& sources) {
-  std::vector<std::string> result;
-  for (const LeakSource& source : sources) result.push_back(source.text);
+std::vector<SoughtText> texts(const std::vector<LeakSource>& sources) {
+  std::vector<SoughtText> result;
+  for (const LeakSource& source : sources) result.push_back({source.text, source.kind});
   return result;
 }
 
@@ -52,15 +49,14 @@ std::vector<std::string> texts(const std::vector<LeakSource>& sources) {
 LeakPatterns::LeakPatterns(std::vector<LeakSource> sources)
     : sources_(worth_searching(std::move(sources))), search_(texts(sources_)) {}
 
-LeakScanner::LeakScanner(const LeakPatterns& patterns) : patterns_(patterns) {
-  for (const LeakSource& source : patterns.sources()) lookahead_ = std::max(lookahead_, source.text.size() + 2);
-}
+LeakScanner::LeakScanner(const LeakPatterns& patterns)
+    : patterns_(patterns), lookahead_(patterns.search().lookahead()) {}
 
 // Only what lies near a border between updates is copied: `seam_` holds the end of what came before, and the start of
 // `data` joins it. The rest of `data` is searched where it is.
 void LeakScanner::update(std::string_view data) {
   if (lookahead_ == 0) return;
-  const std::size_t context = kLookBehind + lookahead_;
+  const std::size_t context = PathSearch::kLookBehind + lookahead_;
   const std::string_view joined = data.substr(0, context);
   seam_.append(joined);
   end_ += joined.size();
@@ -83,17 +79,10 @@ void LeakScanner::finish() {
 // file ends; so is what precedes them, as far as it matters.
 void LeakScanner::scan(std::string_view text, std::uint64_t limit) {
   const std::uint64_t start = end_ - text.size();
-  const auto is_leak = [&](NeedleHit hit) {
-    const LeakSource& source = patterns_.sources()[hit.needle];
-    const std::size_t behind = std::min(hit.position, kLookBehind);
-    const std::string_view around = text.substr(hit.position - behind);
-    return source.kind == LeakKind::kPath ? is_path_at(around, behind, source.text.size())
-                                          : is_word_at(around, behind, source.text.size());
-  };
   while (next_ < limit) {
-    const NeedleHit hit = patterns_.search().next(text, static_cast<std::size_t>(next_ - start), is_leak);
+    const SearchHit hit = patterns_.search().next(text, static_cast<std::size_t>(next_ - start));
     if (hit.position == std::string_view::npos || start + hit.position >= limit) break;
-    const LeakSource& source = patterns_.sources()[hit.needle];
+    const LeakSource& source = patterns_.sources()[hit.text];
     ++count_;
     if (leaks_.size() < kMaxReported) leaks_.push_back({start + hit.position, source.text, source.what});
     next_ = start + hit.position + 1;

@@ -1,4 +1,5 @@
-// The leak audit: no path of the build machine, home folder or host name may reach an archive unseen. It runs in the
+// The leak audit: no path of the build machine, home folder or host name may reach an archive unseen, in whatever
+// encoding it is written. It runs in the
 // pass that reads the bytes for the writer.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "packer/needle_search.h"
+#include "packer/path_search.h"
 
 namespace holdall::packer {
 
@@ -17,7 +18,7 @@ struct Leak {
   std::string what;  // "source folder", "home folder", "host name", "build prefix"
 };
 
-enum class LeakKind { kPath, kWord };
+using LeakKind = Sought;
 
 struct LeakSource {
   std::string text;
@@ -31,11 +32,11 @@ class LeakPatterns {
  public:
   explicit LeakPatterns(std::vector<LeakSource> sources);
   const std::vector<LeakSource>& sources() const { return sources_; }
-  const NeedleSearch& search() const { return search_; }
+  const PathSearch& search() const { return search_; }
 
  private:
   std::vector<LeakSource> sources_;
-  NeedleSearch search_;
+  PathSearch search_;
 };
 
 // Scans one file as a stream: a hit is found wherever the borders between updates fall.

@@ -24,11 +24,16 @@ constexpr std::size_t kMaxListed = 100;
 class MemberStream {
  public:
   MemberStream(const PlannedMember& member, const LeakPatterns& patterns) : member_(member), scanner_(patterns) {
-    if (member.source.empty()) return;
-    const std::uint64_t size = member.edit ? member.edit->original_size : member.entry.size;
-    input_ = std::make_shared<const InputFile>(open_found({member.source, size, member.mtime_ns}));
-    file_ = input_;
-    if (member.edit) file_ = std::make_shared<const EditedFile>(input_, *member.edit);
+    if (member.source.empty()) {
+      if (!member.splices.empty()) file_ = std::make_shared<const MemoryFile>(member.entry.path, member.contents);
+    } else {
+      const std::uint64_t size =
+          member.edit ? member.edit->original_size : original_size(member.entry.size, member.splices);
+      input_ = std::make_shared<const InputFile>(open_found({member.source, size, member.mtime_ns}));
+      file_ = input_;
+      if (member.edit) file_ = std::make_shared<const EditedFile>(input_, *member.edit);
+    }
+    if (!member.splices.empty()) file_ = std::make_shared<const SplicedFile>(file_, member.splices);
   }
 
   std::size_t read(std::span<std::byte> out) {
@@ -56,7 +61,7 @@ class MemberStream {
  private:
   const PlannedMember& member_;
   std::shared_ptr<const InputFile> input_;
-  std::shared_ptr<const ReadableFile> file_;  // `input_`, or what an edit makes of it
+  std::shared_ptr<const ReadableFile> file_;  // `input_`, or what edit and splices make of it
   LeakScanner scanner_;
   std::uint64_t offset_ = 0;
 };

@@ -24,7 +24,7 @@
 #include "packer/library_kinds.h"
 #include "packer/library_origin.h"
 #include "packer/plan_layout.h"
-#include "packer/prefix_rewrite.h"
+#include "packer/relocation/make_relocatable.h"
 #include "packer/requirements.h"
 
 namespace holdall::packer {
@@ -36,7 +36,6 @@ using bundle::EntryType;
 using bundle::Error;
 using bundle::ErrorKind;
 
-constexpr std::uint64_t kMaxRewritten = 64 << 20;  // a text file that names the prefix; a larger one is only audited
 constexpr const char* kProgramPath = "$ORIGIN/../lib";
 constexpr const char* kLibraryPath = "$ORIGIN";
 
@@ -57,7 +56,12 @@ bool reaches_neighbours(const ElfInfo& elf) {
 class Planner {
  public:
   Planner(const Manifest& manifest, const BuildMachine& machine, const PlanOptions& options)
-      : manifest_(manifest), machine_(machine), options_(options), origins_(machine.system_root) {}
+      : manifest_(manifest), machine_(machine), options_(options), origins_(machine.system_root) {
+    if (manifest.prefix.empty()) return;
+    std::vector<PrefixSpelling> prefixes{{manifest.prefix, ""}};
+    if (const std::string real = canonical(manifest.prefix); real != manifest.prefix) prefixes.push_back({real, ""});
+    rewriter_.emplace(std::move(prefixes), ShebangForm::kRelative);
+  }
 
   PackPlan run() {
     const Closure closure =
@@ -75,6 +79,7 @@ class Planner {
     add_model();
     plan_.slim_drops = slim(plan_.members, options_.slimming);
     digest_originals();
+    add_relocation_list(plan_.members, {});
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
     refuse_collisions();
@@ -259,15 +264,9 @@ class Planner {
     member.entry.type = file.type;
     member.entry.executable = file.executable;
     member.entry.link_target = file.link_target;
-    if (file.type != EntryType::kRegular || manifest_.prefix.empty() || file.size > kMaxRewritten) return;
-    std::vector<std::string> prefixes{manifest_.prefix};
-    if (const std::string real = canonical(manifest_.prefix); real != manifest_.prefix) prefixes.push_back(real);
-    if (auto rewritten = rewrite_text(read_whole(source, kMaxRewritten), prefixes, path)) {
-      member.source.clear();
-      member.contents = std::move(rewritten->contents);
-      member.entry.size = member.contents.size();
-      member.entry.relocations = std::move(rewritten->relocations);
-    }
+    if (file.type != EntryType::kRegular || !rewriter_) return;
+    const auto input = std::make_shared<const InputFile>(source);
+    put_rewrite(member, input, rewriter_->plan(*input, {.bundle_path = path}, options_.check), options_.check);
   }
 
   void add_folder(const std::string& path, const std::string& layer) {
@@ -403,6 +402,7 @@ class Planner {
   const BuildMachine& machine_;
   const PlanOptions& options_;
   LibraryOrigins origins_;
+  std::optional<PrefixRewriter> rewriter_;  // if there is a prefix
   PackPlan plan_;
   Faults faults_;
 };

@@ -13,6 +13,7 @@
 #include "packer/elf/edit.h"
 #include "packer/leak_audit.h"
 #include "packer/manifest.h"
+#include "packer/relocation/spliced_file.h"
 #include "packer/slim.h"
 
 namespace holdall::packer {
@@ -21,9 +22,10 @@ struct PlannedMember {
   bundle::Entry entry;  // all that bundle::Writer wants
   std::string source;   // the input file of a regular member; empty: `contents` are its bytes
   std::string contents;
+  std::vector<Splice> splices;             // of these bytes: what relocation puts in their place
   std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
   std::optional<ElfEdit> edit;             // of `source`; entry.elf is its record, if there is one
-  std::optional<bundle::Digest> expected;  // of a vendor's file: what its wheel's RECORD says
+  std::optional<bundle::Digest> expected;  // as packed: what its wheel's RECORD says, or relocation relies on
   std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
 };
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <regex>
 
 #include "bundle/error.h"
@@ -80,6 +81,12 @@ void declare(CLI::App& app, Arguments& arguments) {
          "else")
       ->type_name("FOLDER")
       ->envname("HOLDALL_DEST_PREFIX");
+  app.add_option("--shebang", request.shebang,
+                 "scripts find their interpreter: relative, from their own place; env, in PATH, as conda-pack has it")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, ShebangForm>{{"relative", ShebangForm::kRelative}, {"env", ShebangForm::kEnv}}))
+      ->type_name("FORM")
+      ->envname("HOLDALL_SHEBANG");
   app.add_option("--compress-level", request.level, "of zstd, 1 to 19")
       ->capture_default_str()
       ->check(CLI::Range(1, kMaxLevel))
@@ -194,6 +201,7 @@ PackRequest validated(const Arguments& arguments) {
   request.format = format_of(arguments);
   request.arcroot = arcroot_of(request.arcroot);
   require_absolute("--dest-prefix", request.dest_prefix);
+  while (request.dest_prefix.size() > 1 && request.dest_prefix.ends_with('/')) request.dest_prefix.pop_back();
   require_absolute("--python-prefix", arguments.python_prefix);
   if (request.manifest.empty() && !request.explain.empty()) {
     throw Error(ErrorKind::kUsage,

@@ -45,11 +45,24 @@ bool is_licence(const std::string& path, const std::string& dist_info) {
   return named && (path.starts_with(dist_info + "/") || std::ranges::count(path, '/') <= 2);
 }
 
+constexpr std::string_view kScheme = "sha256=";
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 }  // namespace
 
+std::string record_digest(const bundle::Digest& digest) {
+  std::string text(kScheme);
+  std::uint32_t held = 0;
+  unsigned bits = 0;
+  for (const std::uint8_t byte : digest) {
+    held = (held << 8 | byte) & 0xffff;
+    for (bits += 8; bits >= 6; bits -= 6) text += kAlphabet[held >> (bits - 6) & 63];
+  }
+  text += kAlphabet[held << (6 - bits) & 63];
+  return text;
+}
+
 std::optional<bundle::Digest> parse_record_digest(std::string_view text) {
-  static constexpr std::string_view kScheme = "sha256=";
-  static constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   if (!text.starts_with(kScheme)) return std::nullopt;
   text.remove_prefix(kScheme.size());
   while (text.ends_with('=')) text.remove_suffix(1);

@@ -49,4 +49,7 @@ std::vector<RecordLine> read_record(const std::string& path);
 // RECORD's "sha256=<urlsafe base64 without padding>". nullopt if it is anything else.
 std::optional<bundle::Digest> parse_record_digest(std::string_view text);
 
+// The inverse.
+std::string record_digest(const bundle::Digest& digest);
+
 }  // namespace holdall::packer

@@ -91,6 +91,37 @@ TEST(LeakAudit, AgreesWithASlowSearchOnRandomBytes) {
   }
 }
 
+TEST(LeakAudit, FindsWideTextOfEitherByteOrderAtAnyPlace) {
+  const std::vector<LeakSource> sources{{"/build/app", "source folder", LeakKind::kPath},
+                                        {"buildbox", "host name", LeakKind::kWord}};
+  for (const bundle::TextEncoding encoding : bundle::kTextEncodings) {
+    const auto wide = [&](const std::string& text) { return bundle::encode(text, encoding); };
+    for (const std::string lead : {"", "x", "xyz"}) {
+      for (const char* const hit : {"/build/app", "x=/build/app/y", "-I/build/app", "file:///build/app ", "/build/app.",
+                                    "on buildbox.example.org"}) {
+        EXPECT_EQ(offsets(lead + wide(hit), sources).size(), 1U) << name_of(encoding) << " " << hit;
+      }
+      for (const char* const miss : {"/build/app2", "/build/app-old", "/build/app.bak", "/home/build/app",
+                                     "/x.y/build/app", "mybuildbox", "buildbox2"}) {
+        EXPECT_TRUE(offsets(lead + wide(miss), sources).empty()) << name_of(encoding) << " " << miss;
+      }
+    }
+  }
+}
+
+TEST(LeakAudit, IsNotFooledByBordersInsideWideText) {
+  for (const bundle::TextEncoding encoding : bundle::kTextEncodings) {
+    const std::string text = std::string(50, '.') + bundle::encode(
+                                                        " /build/app/x /backup/build/app /build/app2 /build/app. "
+                                                        "/build/app.b /build/app",
+                                                        encoding);
+    const Offsets whole = offsets(text, kSource);
+    EXPECT_EQ(whole.size(), 3U) << name_of(encoding);
+    for (std::size_t piece = 1; piece < text.size(); piece += 1 + piece / 8)
+      EXPECT_EQ(offsets(text, kSource, piece), whole) << name_of(encoding) << " " << piece;
+  }
+}
+
 TEST(LeakAudit, FindsAHostNameAsAWholeWord) {
   const std::vector<LeakSource> host{{"buildbox", "host name", LeakKind::kWord}};
   EXPECT_EQ(offsets("on buildbox.example.org", host), Offsets{3});

@@ -1,0 +1,342 @@
+#include "packer/relocation/make_relocatable.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <thread>
+
+#include "bundle/error.h"
+#include "packer/activate_scripts.h"
+#include "packer/relocation/prefix_rewrite.h"
+#include "packer/relocation/pyc.h"
+#include "packer/relocation/record_update.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+using bundle::EntryType;
+using bundle::Error;
+using bundle::ErrorKind;
+using FilePointer = std::shared_ptr<const ReadableFile>;
+
+constexpr std::uint64_t kLargestPyc = std::uint64_t{64} << 20;
+constexpr std::uint64_t kLargestRecord = std::uint64_t{64} << 20;  // of conda
+constexpr std::size_t kReadAtOnce = std::size_t{1} << 20;
+
+std::string contents_of(const ReadableFile& file, std::uint64_t limit) {
+  if (file.size() > limit)
+    throw Error(ErrorKind::kCannotPack, "cannot read '" + file.path() + "': " + std::to_string(file.size()) +
+                                            " bytes, at most " + std::to_string(limit) + " are expected");
+  std::string contents(static_cast<std::size_t>(file.size()), '\0');
+  contents.resize(file.read_some(0, std::as_writable_bytes(std::span(contents))));
+  return contents;
+}
+
+// Where a package came from on the build machine.
+std::string without_build_machine(const std::string& record, const std::string& path) {
+  nlohmann::ordered_json document;
+  try {
+    document = nlohmann::ordered_json::parse(record);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorKind::kCannotPack, "'" + path + "' is broken: " + error.what() + ": reinstall the package");
+  }
+  for (const char* const key : {"extracted_package_dir", "package_tarball_full_path"})
+    if (document.contains(key)) document[key] = "";
+  if (document.contains("link") && document["link"].is_object() && document["link"].contains("source"))
+    document["link"]["source"] = "";
+  return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+// "a/__pycache__/b.cpython-311.pyc" → "a/b.py"; "a/b.pyc" → "a/b.py".
+std::string source_of_pyc(const std::string& path) {
+  static constexpr std::string_view kCache = "__pycache__/";
+  const std::size_t slash = path.rfind('/') == path.npos ? 0 : path.rfind('/') + 1;
+  std::string folder = path.substr(0, slash);
+  const bool cached = folder.ends_with(kCache);
+  if (cached) folder.resize(folder.size() - kCache.size());
+  const std::size_t dot = cached ? path.find('.', slash) : path.rfind('.');
+  return folder + path.substr(slash, dot - slash) + ".py";
+}
+
+class Stage {
+ public:
+  Stage(const Collection& collection, const RelocationOptions& options) : collection_(collection), options_(options) {
+    std::vector<PrefixSpelling> prefixes;
+    for (const InputRoot& root : collection.roots)
+      for (const std::string& prefix : root.prefixes) prefixes.push_back({prefix, root.to});
+    std::ranges::stable_sort(prefixes, std::greater{}, [](const PrefixSpelling& prefix) { return prefix.text.size(); });
+    prefixes_ = prefixes;
+    rewriter_ = std::make_unique<PrefixRewriter>(std::move(prefixes), options.shebang);
+  }
+
+  RelocatableInputs run() {
+    RelocatableInputs result;
+    result.warnings = collection_.warnings;
+    outcomes_.resize(collection_.members.size());
+    in_parallel();
+    leave_out_stale();
+    update_wheel_records();
+    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+      const Member& member = collection_.members[i];
+      if (member.role == MemberRole::kHostLink) {
+        result.host_links.push_back({bundle_path(collection_, member), member.link_target});
+      } else if (outcomes_[i].left_out) {
+        if (!outcomes_[i].warning.empty()) result.warnings.push_back(outcomes_[i].warning);
+      } else {
+        result.members.push_back(std::move(outcomes_[i].member));
+      }
+    }
+    for (const InputRoot& root : collection_.roots) add_activate_scripts(root, result.members);
+    add_launcher(result.members);
+    return result;
+  }
+
+ private:
+  struct Outcome {
+    PlannedMember member;
+    bool left_out = false;
+    std::string warning;
+  };
+
+  void in_parallel() {
+    const unsigned threads =
+        std::max(1U, options_.threads != 0 ? options_.threads : std::thread::hardware_concurrency());
+    std::atomic<std::size_t> next{0};
+    std::exception_ptr failure;
+    std::mutex mutex;
+    const auto work = [&] {
+      try {
+        for (std::size_t i; (i = next++) < outcomes_.size();) outcomes_[i] = outcome(collection_.members[i]);
+      } catch (...) {
+        next = outcomes_.size();
+        const std::lock_guard lock(mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    };
+    std::vector<std::thread> workers;
+    for (unsigned i = 1; i < threads; ++i) workers.emplace_back(work);
+    work();
+    for (std::thread& worker : workers) worker.join();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  Outcome outcome(const Member& member) const {
+    if (options_.check) options_.check();
+    Outcome result;
+    bundle::Entry& entry = result.member.entry;
+    entry.path = bundle_path(collection_, member);
+    entry.layer = collection_.roots[member.root].layer;
+    entry.type = member.type;
+    entry.executable = member.executable || member.type == EntryType::kDirectory;
+    entry.link_target = member.link_target;
+    if (member.package != Member::kNone) {
+      const PackageRecord& package = collection_.packages[member.package];
+      result.member.package = package.name + "-" + package.version;
+    }
+    if (member.type != EntryType::kRegular || member.role == MemberRole::kHostLink) return result;
+    result.left_out = member.role == MemberRole::kVenvActivate;  // ours take their place
+    if (result.left_out) return result;
+    if (entry.path.ends_with(".pyc")) {
+      compiled(member, result);
+    } else {
+      plain(member, result);
+    }
+    return result;
+  }
+
+  FilePointer open(const Member& member, PlannedMember& planned) const {
+    planned.source = source_of(collection_, member);
+    if (planned.source.empty()) {
+      planned.contents = collection_.substitutes[member.substitute].contents;
+    } else {
+      planned.mtime_ns = member.mtime_ns;
+      auto file = std::make_shared<const InputFile>(open_found({planned.source, member.size, member.mtime_ns}));
+      if (member.role != MemberRole::kCondaRecord) return file;
+      planned.contents = without_build_machine(contents_of(*file, kLargestRecord), planned.source);
+      planned.source.clear();
+      planned.mtime_ns.reset();
+    }
+    return std::make_shared<const MemoryFile>(planned.entry.path, planned.contents);
+  }
+
+  void plain(const Member& member, Outcome& result) const {
+    const FilePointer file = open(member, result.member);
+    FileFacts facts{.bundle_path = result.member.entry.path};
+    if (member.prefix_use == PrefixUse::kText) facts.kind = ContentKind::kText;
+    if (member.prefix_use == PrefixUse::kBinary) facts.kind = ContentKind::kBinary;
+    if (member.placeholder != Member::kNone)
+      facts.placeholder_length = collection_.placeholders[member.placeholder].size();
+    rewrite(result.member, file, facts);
+  }
+
+  void rewrite(PlannedMember& planned, const FilePointer& file, const FileFacts& facts) const {
+    PrefixRewrite changes = rewriter_->plan(*file, facts, options_.check);
+    if (!options_.destination.empty()) changes = settled(std::move(changes), options_.destination, planned.entry.path);
+    put_rewrite(planned, file, std::move(changes), options_.check);
+  }
+
+  void add_activate_scripts(const InputRoot& root, std::vector<PlannedMember>& members) const {
+    if (root.kind == InputKind::kPrefix || root.prefixes.empty()) return;
+    const char* const variable = root.kind == InputKind::kConda ? "CONDA_PREFIX" : "VIRTUAL_ENV";
+    for (ActivateScript& script : activate_scripts(variable, root.prefixes.front())) {
+      const std::string path = (root.to.empty() ? "" : root.to + "/") + script.path;
+      std::erase_if(members, [&](const PlannedMember& member) { return member.entry.path == path; });
+      PlannedMember& member = members.emplace_back();
+      member.entry.path = path;
+      member.entry.layer = root.layer;
+      member.contents = std::move(script.contents);
+      rewrite(member, std::make_shared<const MemoryFile>(path, member.contents), {.bundle_path = path});
+    }
+  }
+
+  // The relocator, for a tree that plain tar unpacks.
+  void add_launcher(std::vector<PlannedMember>& members) const {
+    static constexpr const char *kLauncher = "bin/holdall", *kUnpack = "bin/conda-unpack";
+    if (options_.launcher.empty()) return;
+    std::erase_if(members, [](const PlannedMember& member) {
+      return member.entry.path == kLauncher || member.entry.path == kUnpack;
+    });
+    PlannedMember& launcher = members.emplace_back();
+    launcher.entry.path = kLauncher;
+    launcher.entry.executable = true;
+    launcher.source = options_.launcher;
+    launcher.entry.size = InputFile(options_.launcher).size();
+    PlannedMember& unpack = members.emplace_back();
+    unpack.entry.path = kUnpack;
+    unpack.entry.type = EntryType::kSymlink;
+    unpack.entry.executable = true;
+    unpack.entry.link_target = "holdall";
+    for (std::size_t i = members.size() - 2; i < members.size(); ++i) members[i].entry.layer = "runtime";
+  }
+
+  void compiled(const Member& member, Outcome& result) const {
+    const FilePointer file = open(member, result.member);
+    auto pyc = file->size() <= kLargestPyc
+                   ? relocatable_pyc(contents_of(*file, kLargestPyc), {prefixes_, options_.mtime})
+                   : std::nullopt;
+    if (!pyc) {
+      result.left_out = true;
+      result.warning = "'" + file->path() + "' is no compiled Python of a known version: left out";
+      return;
+    }
+    result.member.source.clear();
+    result.member.mtime_ns.reset();
+    result.member.contents = std::move(*pyc);
+    result.member.entry.size = result.member.contents.size();
+  }
+
+  // Compiled from a source that is another one at each place: Python would not take it.
+  void leave_out_stale() {
+    std::set<std::string> changing;
+    for (const Outcome& outcome : outcomes_)
+      if (!outcome.member.splices.empty()) changing.insert(outcome.member.entry.path);
+    for (Outcome& outcome : outcomes_) {
+      const std::string& path = outcome.member.entry.path;
+      if (path.ends_with(".pyc") && changing.contains(source_of_pyc(path)))
+        outcome = {.member = {}, .left_out = true, .warning = {}};
+    }
+  }
+
+  // pip checks an installation against its RECORDs.
+  void update_wheel_records() {
+    std::map<std::string, std::size_t> places;
+    for (std::size_t i = 0; i < outcomes_.size(); ++i)
+      places.emplace(bundle_path(collection_, collection_.members[i]), i);
+    for (const auto& [path, index] : places) {
+      if (!path.ends_with(".dist-info/RECORD") || outcomes_[index].left_out) continue;
+      const fs::path site = fs::path(path).parent_path().parent_path();
+      const auto change = [&](const std::string& name) -> std::optional<RecordChange> {
+        const auto found = places.find((site / name).lexically_normal().string());
+        return found == places.end() ? std::nullopt : change_of(outcomes_[found->second]);
+      };
+      PlannedMember& member = outcomes_[index].member;
+      const std::string record = contents_of(*open(collection_.members[index], member), kLargestRecord);
+      std::string updated = updated_record(record, change);
+      if (updated == record) continue;
+      member.splices.clear();
+      member.source.clear();
+      member.mtime_ns.reset();
+      member.contents = std::move(updated);
+      const auto file = std::make_shared<const MemoryFile>(path, member.contents);
+      rewrite(member, file, {.bundle_path = path});
+    }
+  }
+
+  std::optional<RecordChange> change_of(const Outcome& outcome) const {
+    const PlannedMember& member = outcome.member;
+    if (outcome.left_out) return RecordChange{.gone = true, .digest = {}, .size = 0};
+    if (!member.entry.relocations.empty()) return RecordChange{};
+    if (member.entry.type != EntryType::kRegular || (member.splices.empty() && !member.source.empty()))
+      return std::nullopt;
+    return RecordChange{
+        .gone = false, .digest = digest_of(*packed_file(member), options_.check), .size = member.entry.size};
+  }
+
+  static FilePointer packed_file(const PlannedMember& member) {
+    FilePointer file;
+    if (member.source.empty())
+      file = std::make_shared<const MemoryFile>(member.entry.path, member.contents);
+    else
+      file = std::make_shared<const InputFile>(member.source);
+    return std::make_shared<const SplicedFile>(std::move(file), member.splices);
+  }
+
+  const Collection& collection_;
+  const RelocationOptions& options_;
+  std::vector<PrefixSpelling> prefixes_;
+  std::unique_ptr<PrefixRewriter> rewriter_;
+  std::vector<Outcome> outcomes_;
+};
+
+}  // namespace
+
+bundle::Digest digest_of(const ReadableFile& file, const std::function<void()>& check) {
+  bundle::Sha256 hash;
+  std::vector<std::byte> buffer(kReadAtOnce);
+  for (std::uint64_t at = 0;;) {
+    if (check) check();
+    const std::size_t count = file.read_some(at, buffer);
+    if (count == 0) return hash.finish();
+    hash.update(std::span(buffer).first(count));
+    at += count;
+  }
+}
+
+void put_rewrite(PlannedMember& member, const FilePointer& file, PrefixRewrite rewrite,
+                 const std::function<void()>& check) {
+  member.entry.size = spliced_size(file->size(), rewrite.splices);
+  member.entry.relocations = std::move(rewrite.relocations);
+  member.splices = std::move(rewrite.splices);
+  if (!member.entry.relocations.empty()) member.expected = digest_of(SplicedFile(file, member.splices), check);
+}
+
+RelocatableInputs make_relocatable(const Collection& collection, const RelocationOptions& options) {
+  return Stage(collection, options).run();
+}
+
+void add_relocation_list(std::vector<PlannedMember>& members, std::vector<bundle::HostLink> links) {
+  bundle::RelocationList list{.files = {}, .links = std::move(links)};
+  for (const PlannedMember& member : members) {
+    const bundle::Entry& entry = member.entry;
+    if (entry.relocations.empty()) continue;
+    list.files.push_back({entry.path, entry.executable, entry.size, member.expected.value(), entry.relocations});
+  }
+  if (list.files.empty() && list.links.empty()) return;
+  std::ranges::sort(list.files, {}, &bundle::RelocatedFile::path);
+  std::ranges::sort(list.links, {}, &bundle::HostLink::path);
+  PlannedMember& member = members.emplace_back();
+  member.entry.path = bundle::kRelocationListPath;
+  member.entry.layer = "app";
+  member.contents = to_json(list);
+  member.entry.size = member.contents.size();
+}
+
+}  // namespace holdall::packer

@@ -1,0 +1,234 @@
+#include "packer/relocation/prefix_rewrite.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <span>
+
+#include "bundle/prefix_check.h"
+
+namespace holdall::packer {
+
+using bundle::Relocation;
+using bundle::RelocationKind;
+using bundle::TextEncoding;
+
+namespace {
+
+constexpr std::size_t kWindow = std::size_t{4} << 20;  // of a file that is searched at a time
+constexpr std::size_t kLongestString = std::size_t{64} << 10;
+constexpr std::size_t kAhead = kLongestString + 4096;     // and what is read behind it: strings end there
+constexpr std::size_t kBehind = PathSearch::kLookBehind;  // and before it
+constexpr std::uint64_t kLargestScript = std::uint64_t{16} << 20;
+constexpr std::size_t kShortestPlaceholder = 2;
+
+std::vector<SoughtText> sought(const std::vector<PrefixSpelling>& prefixes) {
+  std::vector<SoughtText> texts;
+  for (const PrefixSpelling& prefix : prefixes) texts.push_back({prefix.text, Sought::kPath});
+  return texts;
+}
+
+std::string read_range(const ReadableFile& file, std::uint64_t from, std::uint64_t to) {
+  std::string bytes(static_cast<std::size_t>(to - from), '\0');
+  bytes.resize(file.read_some(from, std::as_writable_bytes(std::span(bytes))));
+  return bytes;
+}
+
+bool holds_nul_unit(const ReadableFile& file, TextEncoding encoding) {
+  for (std::uint64_t at = 0; at < file.size(); at += kWindow) {
+    const std::string part = read_range(file, at, std::min<std::uint64_t>(file.size(), at + kWindow));
+    if (find_nul(part, encoding) != part.npos) return true;
+  }
+  return false;
+}
+
+// What stands behind the prefix of the tree where `prefix` was.
+std::string tail_of(const PrefixSpelling& prefix, TextEncoding encoding) {
+  return prefix.to.empty() ? "" : bundle::encode("/" + prefix.to, encoding);
+}
+
+}  // namespace
+
+// One occurrence of a prefix.
+struct PrefixRewriter::Found {
+  std::uint64_t begin = 0;
+  std::size_t size = 0;
+  TextEncoding encoding = TextEncoding::k8Bit;
+  std::size_t prefix = 0;                   // index
+  std::optional<std::uint64_t> string_end;  // of its C string: where the NUL stands, or the file ends
+};
+
+struct PrefixRewriter::Scan {
+  std::vector<Found> found;
+  bool has_nul = false;
+};
+
+PrefixRewriter::PrefixRewriter(std::vector<PrefixSpelling> prefixes, ShebangForm shebang)
+    : prefixes_(std::move(prefixes)), shebang_(shebang), search_(sought(prefixes_)) {}
+
+PrefixRewriter::Scan PrefixRewriter::scan(const ReadableFile& file, const std::function<void()>& check) const {
+  Scan result;
+  std::uint64_t resume = 0;
+  for (std::uint64_t start = 0; start < file.size(); start += kWindow) {
+    if (check) check();
+    const std::uint64_t from = start - std::min<std::uint64_t>(start, kBehind);
+    const std::uint64_t limit = std::min<std::uint64_t>(file.size(), start + kWindow);
+    const std::uint64_t to = std::min<std::uint64_t>(file.size(), limit + kAhead);
+    const std::string bytes = read_range(file, from, to);
+    if (!result.has_nul) result.has_nul = bytes.find('\0') != bytes.npos;
+    for (std::uint64_t at = std::max(start, resume); at < limit;) {
+      const SearchHit hit = search_.next(bytes, static_cast<std::size_t>(at - from));
+      if (hit.position == bytes.npos || from + hit.position >= limit) break;
+      const auto place = encoding_at(bytes, hit, prefixes_[hit.text].text);
+      at = from + hit.position + 1;
+      if (!place) continue;
+      Found found{from + place->begin, place->size, place->encoding, hit.text, std::nullopt};
+      const std::string_view rest = std::string_view(bytes).substr(place->begin + place->size);
+      const std::size_t unit = unit_size(place->encoding);
+      const std::size_t nul = find_nul(rest, place->encoding);
+      const std::size_t behind = nul != rest.npos ? nul : rest.size() / unit * unit;
+      if (behind <= kLongestString && (nul != rest.npos || to == file.size()))
+        found.string_end = found.begin + found.size + behind;
+      at = resume = found.begin + found.size;
+      result.found.push_back(found);
+    }
+  }
+  return result;
+}
+
+PrefixRewrite PrefixRewriter::plan(const ReadableFile& file, const FileFacts& facts,
+                                   const std::function<void()>& check) const {
+  const Scan scan = this->scan(file, check);
+  if (scan.found.empty()) return {};
+  bool text = facts.kind == ContentKind::kText;
+  if (facts.kind == ContentKind::kUnknown) {
+    text = !scan.has_nul;
+    if (scan.has_nul &&
+        std::ranges::none_of(scan.found, [](const Found& found) { return found.encoding == TextEncoding::k8Bit; })) {
+      const auto ends = [&](TextEncoding encoding) {
+        return std::ranges::any_of(scan.found, [&](const Found& found) { return found.encoding == encoding; }) &&
+               holds_nul_unit(file, encoding);
+      };
+      text = std::ranges::none_of(bundle::kTextEncodings, ends);
+    }
+  }
+  return text ? plan_text(file, facts, scan) : plan_binary(file, facts, scan);
+}
+
+PrefixRewrite PrefixRewriter::plan_text(const ReadableFile& file, const FileFacts& facts, const Scan& scan) const {
+  PrefixRewrite result;
+  std::uint64_t grown = 0;  // modulo 2^64: it may shrink
+  std::uint64_t done = 0;
+  if (file.size() <= kLargestScript && read_range(file, 0, std::min<std::uint64_t>(2, file.size())) == "#!") {
+    const std::string contents = read_range(file, 0, file.size());
+    if (auto head = relocatable_shebang({contents, facts.bundle_path, prefixes_, shebang_})) {
+      done = head->replaced;
+      grown += head->text.size() - head->replaced;
+      result.splices.push_back({0, head->replaced, std::move(head->text)});
+    }
+  }
+  for (const Found& found : scan.found) {
+    if (found.begin < done) continue;
+    const std::string held = bundle::encode(bundle::kPlaceholder, found.encoding);
+    result.relocations.push_back({.kind = RelocationKind::kText,
+                                  .offset = found.begin + grown,
+                                  .length = static_cast<std::uint32_t>(held.size()),
+                                  .capacity = 0,
+                                  .encoding = found.encoding});
+    result.splices.push_back({found.begin, found.size, held + tail_of(prefixes_[found.prefix], found.encoding)});
+    grown += result.splices.back().inserted.size() - found.size;
+  }
+  return result;
+}
+
+namespace {
+
+// The end of a script's first line, blanks before it not counted; nullopt: not a script that is run.
+std::optional<std::uint64_t> first_line_end(const ReadableFile& file, const std::string& bundle_path) {
+  if (!bundle::is_script_place(bundle_path)) return std::nullopt;
+  const std::string head = read_range(file, 0, std::min<std::uint64_t>(file.size(), 4096));
+  const std::size_t end = head.find('\n');
+  if (!head.starts_with("#!") || end == head.npos || head.find('\0') < end) return std::nullopt;
+  return head.find_last_not_of(" \t\r", end - 1) + 1;
+}
+
+// How far beyond `end` there is nothing but NUL: `wanted` bytes and the string's own NUL, or none.
+bool is_padded(const ReadableFile& file, std::uint64_t end, std::uint64_t wanted) {
+  if (end + wanted > file.size()) return false;
+  const std::string behind = read_range(file, end, std::min(file.size(), end + wanted + 1));
+  return behind.size() >= wanted && behind.find_first_not_of('\0') == behind.npos;
+}
+
+}  // namespace
+
+PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFacts& facts, const Scan& scan) const {
+  PrefixRewrite result;
+  const auto line_end = first_line_end(file, facts.bundle_path);
+  for (std::span<const Found> rest = scan.found; !rest.empty();) {
+    const Found& first = rest.front();
+    const bool in_line = line_end && first.begin < *line_end && first.encoding == TextEncoding::k8Bit;
+    const std::optional<std::uint64_t> text_end = in_line ? line_end : first.string_end;
+    std::size_t count = 1;
+    while (count < rest.size() && text_end && rest[count].begin < *text_end) ++count;
+    const auto string = rest.first(count);
+    rest = rest.subspan(count);
+    if (!text_end) continue;
+
+    const std::size_t unit = unit_size(first.encoding);
+    std::size_t padding = 0;
+    for (const Found& found : string) {
+      const std::size_t units = found.size / unit;
+      if (!in_line && facts.placeholder_length > units) padding += (facts.placeholder_length - units) * unit;
+    }
+    const bool known = padding > 0 && is_padded(file, *text_end, padding);
+    const std::uint64_t end = *text_end + (known ? padding : 0);
+    const std::string bytes = read_range(file, first.begin, *text_end);
+
+    // The string from its first prefix on, as it will stand in the archive: of the same size, padding included.
+    std::string text;
+    std::vector<Relocation> records;
+    std::uint64_t done = first.begin;
+    for (const Found& found : string) {
+      const std::string tail = tail_of(prefixes_[found.prefix], found.encoding);
+      const std::size_t room = known ? std::max(found.size, facts.placeholder_length * unit) : found.size;
+      if (room < tail.size() + kShortestPlaceholder * unit) break;
+      text.append(bytes, static_cast<std::size_t>(done - first.begin), static_cast<std::size_t>(found.begin - done));
+      const std::uint64_t offset = first.begin + text.size();
+      records.push_back({.kind = in_line ? RelocationKind::kShebang : RelocationKind::kBinary,
+                         .offset = offset,
+                         .length = static_cast<std::uint32_t>(room - tail.size()),
+                         .capacity = static_cast<std::uint32_t>(end - offset),
+                         .encoding = found.encoding});
+      text += bundle::placeholder(room - tail.size(), found.encoding) + tail;
+      done = found.begin + found.size;
+    }
+    if (records.size() != string.size()) continue;
+    text.append(bytes, static_cast<std::size_t>(done - first.begin), bytes.npos);
+    result.splices.push_back({first.begin, end - first.begin, std::move(text)});
+    result.relocations.insert(result.relocations.end(), records.begin(), records.end());
+  }
+  return result;
+}
+
+PrefixRewrite settled(PrefixRewrite rewrite, const std::string& destination, const std::string& path) {
+  bundle::PrefixCheck check(destination);
+  check.add({path, false, rewrite.relocations}, nullptr);
+  check.require();
+  // A record of a text is the start of what its splice inserts; a string has one splice for all its records.
+  const bool text = !rewrite.relocations.empty() && changes_length(rewrite.relocations.front());
+  const std::size_t first = rewrite.splices.size() - (text ? rewrite.relocations.size() : 0);
+  if (text) {
+    for (std::size_t i = 0; i < rewrite.relocations.size(); ++i) {
+      const Relocation& record = rewrite.relocations[i];
+      rewrite.splices[first + i].inserted.replace(0, record.length, bundle::encode(destination, record.encoding));
+    }
+  } else {
+    const auto fields = bundle::fields_of(rewrite.relocations, std::numeric_limits<std::int64_t>::max());
+    for (std::size_t i = 0; i < fields.size(); ++i)
+      rewrite.splices[i].inserted = bundle::relocate(rewrite.splices[i].inserted, fields[i], destination);
+  }
+  rewrite.relocations.clear();
+  return rewrite;
+}
+
+}  // namespace holdall::packer

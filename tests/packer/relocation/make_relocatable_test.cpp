@@ -1,0 +1,221 @@
+#include "packer/relocation/make_relocatable.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "packer/activate_scripts.h"
+#include "packer/wheel_records.h"
+#include "tests/packer/fixtures.h"
+
+namespace holdall::packer {
+namespace {
+
+namespace fs = std::filesystem;
+using bundle::EntryType;
+
+class MakeRelocatable : public ::testing::Test {
+ protected:
+  MakeRelocatable() {
+    collection_.roots.push_back({.kind = InputKind::kPrefix,
+                                 .folder = folder_.root(),
+                                 .to = "",
+                                 .layer = "environment",
+                                 .prefixes = {folder_.root()}});
+  }
+
+  Member& add(const std::string& path, const std::string& contents, bool executable = false) {
+    folder_.write(path, contents);
+    Member& member = collection_.members.emplace_back();
+    member.path = path;
+    member.size = contents.size();
+    member.mtime_ns = InputFile(folder_.path(path)).mtime_ns();
+    member.executable = executable;
+    return member;
+  }
+  RelocatableInputs made(const RelocationOptions& options = {}) { return make_relocatable(collection_, options); }
+
+  static std::string contents_of(const PlannedMember& member) {
+    std::shared_ptr<const ReadableFile> file;
+    if (member.source.empty())
+      file = std::make_shared<const MemoryFile>("", member.contents);
+    else
+      file = std::make_shared<const InputFile>(member.source);
+    const SplicedFile spliced(file, member.splices);
+    EXPECT_EQ(spliced.size(), member.entry.size) << member.entry.path;
+    std::string result(spliced.size(), '\0');
+    EXPECT_EQ(spliced.read_some(0, std::as_writable_bytes(std::span(result))), result.size());
+    return result;
+  }
+  static const PlannedMember* find(const RelocatableInputs& inputs, const std::string& path) {
+    const auto found =
+        std::ranges::find(inputs.members, path, [](const PlannedMember& member) { return member.entry.path; });
+    return found == inputs.members.end() ? nullptr : &*found;
+  }
+
+  TemporaryFolder folder_;
+  Collection collection_;
+};
+
+TEST_F(MakeRelocatable, PlansEachMemberWithItsDigestAsPacked) {
+  add("etc/x", "p=" + folder_.root() + "/lib\n");
+  add("bin/tool", "#!" + folder_.root() + "/bin/python3\n", true);
+  add("plain", "nothing\n");
+  const auto inputs = made({.threads = 3});
+  ASSERT_EQ(inputs.members.size(), 3U);
+  const std::string text = "p=" + std::string(bundle::kPlaceholder) + "/lib\n";
+  EXPECT_EQ(contents_of(inputs.members[0]), text);
+  EXPECT_EQ(inputs.members[0].expected, bundle::sha256(std::as_bytes(std::span(text))));
+  EXPECT_EQ(inputs.members[0].entry.layer, "environment");
+  EXPECT_TRUE(contents_of(inputs.members[1]).starts_with("#!/bin/sh\n"));
+  EXPECT_TRUE(inputs.members[1].entry.executable && inputs.members[1].entry.relocations.empty());
+  EXPECT_TRUE(inputs.members[2].splices.empty() && !inputs.members[2].expected);
+}
+
+TEST_F(MakeRelocatable, ListsWhatHoldsThePrefix) {
+  add("etc/x", "p=" + folder_.root() + "/lib\n");
+  add("plain", "nothing\n");
+  auto inputs = made();
+  add_relocation_list(inputs.members, {{"bin/python", "/usr/bin/python3"}});
+  ASSERT_EQ(inputs.members.back().entry.path, bundle::kRelocationListPath);
+  const auto list = bundle::parse_relocation_list(inputs.members.back().contents);
+  ASSERT_EQ(list.files.size(), 1U);
+  EXPECT_EQ(list.files[0].path, "etc/x");
+  EXPECT_EQ(list.files[0].size, inputs.members[0].entry.size);
+  EXPECT_EQ(list.links.at(0).path, "bin/python");
+  collection_.members.clear();
+  auto none = made().members;
+  add_relocation_list(none, {});
+  EXPECT_TRUE(none.empty());
+}
+
+TEST_F(MakeRelocatable, ForgetsWhereCondaGotAPackageFrom) {
+  add("conda-meta/x.json",
+      R"({"name":"x","link":{"source":"/home/me/pkgs/x","type":1},"extracted_package_dir":"/home/me",
+    "package_tarball_full_path":"/home/me/x.conda","files":["a"]})")
+      .role = MemberRole::kCondaRecord;
+  add("conda-meta/y.json", R"({"name":"y","link":null})").role = MemberRole::kCondaRecord;
+  const auto inputs = made();
+  const std::string record = contents_of(inputs.members[0]);
+  EXPECT_EQ(record.find("/home/me"), record.npos) << record;
+  EXPECT_NE(record.find("\"type\": 1"), record.npos) << record;
+  EXPECT_NE(contents_of(inputs.members[1]).find("\"link\": null"), std::string::npos);
+  add("conda-meta/z.json", "{broken").role = MemberRole::kCondaRecord;
+  EXPECT_EQ(thrown_by([&] { made(); }).kind, bundle::ErrorKind::kCannotPack);
+}
+
+TEST_F(MakeRelocatable, KeepsHostLinksOutOfTheTar) {
+  Member& link = collection_.members.emplace_back();
+  link.path = "bin/python3";
+  link.type = EntryType::kSymlink;
+  link.link_target = "/usr/bin/python3";
+  link.role = MemberRole::kHostLink;
+  const auto inputs = made();
+  EXPECT_TRUE(inputs.members.empty());
+  ASSERT_EQ(inputs.host_links.size(), 1U);
+  EXPECT_EQ(inputs.host_links[0].target, "/usr/bin/python3");
+}
+
+TEST_F(MakeRelocatable, GivesAnEnvironmentOurActivateScripts) {
+  collection_.roots[0].kind = InputKind::kVenv;
+  add("bin/activate", "VIRTUAL_ENV=" + folder_.root()).role = MemberRole::kVenvActivate;
+  add("bin/activate.nu", "let virtual_env = " + folder_.root()).role = MemberRole::kVenvActivate;
+  const auto inputs = made();
+  EXPECT_EQ(find(inputs, "bin/activate.nu"), nullptr);
+  EXPECT_EQ(inputs.members.size(), activate_scripts("", "").size());
+  for (const ActivateScript& script : activate_scripts("VIRTUAL_ENV", folder_.root())) {
+    const PlannedMember* const member = find(inputs, script.path);
+    ASSERT_NE(member, nullptr) << script.path;
+    const std::string contents = contents_of(*member);
+    EXPECT_EQ(contents.find('@' + std::string("PREFIX")), contents.npos) << script.path;
+    EXPECT_EQ(contents.find('@' + std::string("VARIABLE")), contents.npos) << script.path;
+    EXPECT_EQ(contents.find(folder_.root()), contents.npos) << script.path;
+    EXPECT_NE(contents.find("VIRTUAL_ENV"), contents.npos) << script.path;
+    EXPECT_EQ(bundle::relocate(contents, member->entry.relocations, folder_.root()), script.contents) << script.path;
+  }
+}
+
+TEST_F(MakeRelocatable, PutsTheLauncherBesideCondaUnpack) {
+  const std::string launcher = folder_.write("launcher", "static");
+  const auto inputs = made({.launcher = launcher});
+  ASSERT_NE(find(inputs, "bin/holdall"), nullptr);
+  EXPECT_TRUE(find(inputs, "bin/holdall")->entry.executable);
+  ASSERT_NE(find(inputs, "bin/conda-unpack"), nullptr);
+  EXPECT_EQ(find(inputs, "bin/conda-unpack")->entry.link_target, "holdall");
+}
+
+TEST_F(MakeRelocatable, WritesTheDestinationAtOnce) {
+  add("etc/x", "p=" + folder_.root() + "/lib\n");
+  const auto inputs = made({.destination = "/opt/there"});
+  EXPECT_EQ(contents_of(inputs.members[0]), "p=/opt/there/lib\n");
+  EXPECT_TRUE(inputs.members[0].entry.relocations.empty());
+}
+
+TEST_F(MakeRelocatable, LeavesOutCompiledPythonThatWouldBeStaleOrUnreadable) {
+  add("lib/changing.py", "P = '" + folder_.root() + "'\n");
+  add("lib/same.py", "P = 1\n");
+  for (const char* const name : {"changing", "same"}) {
+    const std::string path = "lib/__pycache__/" + std::string(name) + ".cpython-311.pyc";
+    add(path, "");
+    const std::string command = "python3 -I -c \"import py_compile; py_compile.compile('" + folder_.path("lib/") +
+                                name + ".py', '" + folder_.path(path) + "', doraise=True)\"";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    collection_.members.back().size = fs::file_size(folder_.path(path));
+    collection_.members.back().mtime_ns = InputFile(folder_.path(path)).mtime_ns();
+  }
+  add("lib/broken.pyc", "no pyc");
+  const auto inputs = made();
+  EXPECT_EQ(find(inputs, "lib/__pycache__/changing.cpython-311.pyc"), nullptr);
+  EXPECT_EQ(find(inputs, "lib/broken.pyc"), nullptr);
+  ASSERT_EQ(inputs.warnings.size(), 1U);
+  EXPECT_NE(inputs.warnings[0].find("lib/broken.pyc"), std::string::npos);
+  const PlannedMember* const same = find(inputs, "lib/__pycache__/same.cpython-311.pyc");
+  ASSERT_NE(same, nullptr);
+  const std::string contents = contents_of(*same);
+  EXPECT_EQ(contents.find(folder_.root()), contents.npos);
+  EXPECT_NE(contents.find("lib/same.py"), contents.npos);
+}
+
+TEST_F(MakeRelocatable, BringsWheelRecordsUpToDate) {
+  add("bin/tool", "#!" + folder_.root() + "/bin/python3\nx = 1\n", true);
+  add("bin/perl-tool", "#!" + folder_.root() + "/bin/perl\n", true);
+  add("site/same.py", "x = 1\n");
+  add("site/broken.pyc", "");
+  const std::string old(43, 'A');
+  add("site/w-1.dist-info/RECORD", "same.py,sha256=" + old + ",6\r\n../bin/tool,sha256=" + old +
+                                       ",9\r\n\"../bin/perl-tool\",sha256=" + old +
+                                       ",9\nbroken.pyc,,\nelsewhere.py,,\nw-1.dist-info/RECORD,,\nno record");
+  const auto inputs = made();
+  const std::string tool = contents_of(*find(inputs, "bin/tool"));
+  const std::string digest = record_digest(bundle::sha256(std::as_bytes(std::span(tool))));
+  EXPECT_EQ(contents_of(*find(inputs, "site/w-1.dist-info/RECORD")),
+            "same.py,sha256=" + old + ",6\r\n../bin/tool," + digest + "," + std::to_string(tool.size()) +
+                "\r\n\"../bin/perl-tool\",,\nelsewhere.py,,\nw-1.dist-info/RECORD,,\nno record");
+  EXPECT_EQ(parse_record_digest(digest), bundle::sha256(std::as_bytes(std::span(tool))));
+}
+
+TEST_F(MakeRelocatable, TakesTheRoomThatAPackageRecorded) {
+  collection_.placeholders.push_back(std::string(255, 'p'));
+  std::string contents = std::string(1, '\0') + folder_.root() + "/lib";
+  contents += std::string(255 - folder_.root().size() + 1, '\0');
+  Member& member = add("lib/x", contents);
+  member.prefix_use = PrefixUse::kBinary;
+  member.placeholder = 0;
+  const auto inputs = made();
+  EXPECT_EQ(bundle::longest_prefix(inputs.members.at(0).entry.relocations), 255U);
+}
+
+TEST_F(MakeRelocatable, ReportsAFileThatChanged) {
+  add("etc/x", "p\n").size = 5;
+  EXPECT_TRUE(thrown_by([&] { made(); }).says("etc/x' changed while it was packed"));
+}
+
+TEST_F(MakeRelocatable, StopsWhenItIsTold) {
+  add("etc/x", "p\n");
+  EXPECT_EQ(thrown_by([&] {
+              made({.check = [] { throw bundle::Error(bundle::ErrorKind::kInterrupted, "interrupted"); }});
+            }).kind,
+            bundle::ErrorKind::kInterrupted);
+}
+
+}  // namespace
+}  // namespace holdall::packer
