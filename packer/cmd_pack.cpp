@@ -126,11 +126,11 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   }
   return plan_service(manifest, this_machine(),
                       {.check = [&] { interrupt.check(); },
+                       .threads = request.threads,
                        .slimming = request.slimming,
                        .vendor_edits = request.vendor_edits,
                        .shebang = request.shebang,
-                       .mtime = request.mtime,
-                       .threads = request.threads});
+                       .mtime = request.mtime});
 }
 
 // The relocator that goes with an environment: `holdall`, which is installed beside this program. Empty: none is there.
@@ -182,7 +182,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   }
   for (const std::string& warning : plan.warnings) say(request.verbosity, "warning: " + warning);
   if (request.report) {
-    const PackReport report = make_report(plan, [&] { interrupt.check(); });
+    const PackReport report = make_report(plan, request.threads, [&] { interrupt.check(); });
     std::cout << (request.result == Output::kJson ? to_json(report, plan, request.slimming) + "\n"
                                                   : to_text(report, plan, request.slimming));
     return;

@@ -6,11 +6,15 @@
 #include <vector>
 
 #include "bundle/digest.h"
+#include "packer/input_file.h"
 
 namespace holdall::packer {
 
-// One digest for each path, in their order; the files are read by all processors at once. `check` is called in the
-// caller's thread while that goes on and may throw to cancel. Throws as InputFile does.
-std::vector<bundle::Digest> file_digests(const std::vector<std::string>& paths, const std::function<void()>& check);
+// Of one. `check` is called for each piece and may throw to cancel. Throws as ReadableFile does.
+bundle::Digest digest_of(const ReadableFile& file, const std::function<void()>& check);
+
+// One digest for each path, in their order. `check` is called from all threads. Throws as InputFile does.
+std::vector<bundle::Digest> file_digests(const std::vector<std::string>& paths, unsigned threads,
+                                         const std::function<void()>& check);
 
 }  // namespace holdall::packer

@@ -37,7 +37,8 @@ Interrupt::~Interrupt() {
 
 void Interrupt::check() const {
   signalfd_siginfo info{};
-  if (::read(descriptor_, &info, sizeof info) == sizeof info) interrupted();
+  if (::read(descriptor_, &info, sizeof info) == sizeof info) came_ = true;  // a signal can be read but once
+  if (came_) interrupted();
 }
 
 int Interrupt::wait(pid_t child) const {

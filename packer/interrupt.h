@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <csignal>
 
 namespace holdall::packer {
@@ -15,7 +16,7 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
   ~Interrupt();
 
-  // Throws Error{kInterrupted} if one of the signals came. Only from the thread that made this.
+  // Throws Error{kInterrupted} if one of the signals came, from then on at each call. From any thread.
   void check() const;
 
   // Waits for `child` and returns its wait status; a signal is passed on to it, and then thrown as check() does.
@@ -26,6 +27,7 @@ class Interrupt {
 
  private:
   int descriptor_ = -1;
+  mutable std::atomic<bool> came_{false};
   sigset_t previous_{};
 };
 

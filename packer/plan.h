@@ -70,13 +70,13 @@ BuildMachine this_machine();
 enum class VendorEdits { kRefuse, kAllow };
 
 struct PlanOptions {
-  std::function<void()> check = {};  // called now and then; may throw to cancel
+  std::function<void()> check = {};  // called now and then, from all threads; may throw to cancel
+  unsigned threads = 0;              // 0: all processors
   Slimming slimming = Slimming::kNone;
   VendorEdits vendor_edits = VendorEdits::kRefuse;
   // Of layers:
   ShebangForm shebang = ShebangForm::kRelative;
   std::int64_t mtime = 0;  // of every member, seconds
-  unsigned threads = 0;    // 0: all processors
 };
 
 // Collects a manifest's inputs. Nothing is written; file contents are read where they decide something (ELF headers,

@@ -92,7 +92,7 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, kMaxLevel))
       ->type_name("N")
       ->envname("HOLDALL_COMPRESS_LEVEL");
-  app.add_option("-j,--n-threads", arguments.threads, "compression threads; 0 or -1: one per processor")
+  app.add_option("-j,--n-threads", arguments.threads, "threads; 0 or -1: one per processor")
       ->capture_default_str()
       ->check(CLI::Range(-1, 1024))
       ->type_name("N")

@@ -5,8 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <tuple>
+#include <utility>
 
 #include "bundle/digest.h"
+#include "packer/file_digests.h"
+#include "packer/in_parallel.h"
 #include "packer/input_file.h"
 #include "packer/progress.h"
 
@@ -21,39 +24,32 @@ constexpr std::uint64_t kSmallestDuplicate = 4096;
 
 bundle::Digest input_digest(const PlannedMember& member, const std::function<void()>& check) {
   if (member.expected) return *member.expected;
-  bundle::Sha256 hash;
-  if (member.source.empty()) {
-    hash.update(std::as_bytes(std::span(member.contents)));
-    return hash.finish();
-  }
-  const InputFile file(member.source);
-  std::vector<std::byte> buffer(1 << 20);
-  for (std::uint64_t at = 0;;) {
-    if (check) check();
-    const std::size_t count = file.read_some(at, buffer);
-    if (count == 0) return hash.finish();
-    hash.update(std::span(buffer).first(count));
-    at += count;
-  }
+  if (member.source.empty()) return bundle::sha256(std::as_bytes(std::span(member.contents)));
+  return digest_of(InputFile(member.source), check);
 }
 
-void find_duplicates(const PackPlan& plan, const std::function<void()>& check, PackReport& report) {
+void find_duplicates(const PackPlan& plan, unsigned threads, const std::function<void()>& check, PackReport& report) {
   std::map<std::uint64_t, std::vector<const PlannedMember*>> by_size;
   for (const PlannedMember& member : plan.members) {
     if (member.entry.type == EntryType::kRegular && member.entry.size >= kSmallestDuplicate) {
       by_size[member.entry.size].push_back(&member);
     }
   }
+  std::vector<const PlannedMember*> alike;
   for (const auto& [size, members] : by_size) {
-    if (members.size() < 2) continue;
-    std::map<bundle::Digest, std::vector<std::string>> by_digest;
-    for (const PlannedMember* member : members) by_digest[input_digest(*member, check)].push_back(member->entry.path);
-    for (auto& [digest, paths] : by_digest) {
-      if (paths.size() < 2) continue;
-      std::ranges::sort(paths);
-      report.duplicate_bytes += size * (paths.size() - 1);
-      report.duplicates.push_back({size, std::move(paths)});
-    }
+    if (members.size() > 1) alike.insert(alike.end(), members.begin(), members.end());
+  }
+  std::vector<bundle::Digest> digests(alike.size());
+  in_parallel(alike.size(), threads, [&](std::size_t i) { digests[i] = input_digest(*alike[i], check); });
+  std::map<std::pair<std::uint64_t, bundle::Digest>, std::vector<std::string>> by_contents;
+  for (std::size_t i = 0; i < alike.size(); ++i) {
+    by_contents[{alike[i]->entry.size, digests[i]}].push_back(alike[i]->entry.path);
+  }
+  for (auto& [contents, paths] : by_contents) {
+    if (paths.size() < 2) continue;
+    std::ranges::sort(paths);
+    report.duplicate_bytes += contents.first * (paths.size() - 1);
+    report.duplicates.push_back({contents.first, std::move(paths)});
   }
   std::ranges::sort(report.duplicates, [](const Duplicate& a, const Duplicate& b) {
     const std::uint64_t left = a.bytes * (a.paths.size() - 1), right = b.bytes * (b.paths.size() - 1);
@@ -122,7 +118,7 @@ void add_needs(Text& text, const PackPlan& plan) {
 
 }  // namespace
 
-PackReport make_report(const PackPlan& plan, const std::function<void()>& check) {
+PackReport make_report(const PackPlan& plan, unsigned threads, const std::function<void()>& check) {
   PackReport report;
   std::map<std::string, Share> layers, packages;
   for (const PlannedMember& member : plan.members) {
@@ -147,7 +143,7 @@ PackReport make_report(const PackPlan& plan, const std::function<void()>& check)
   std::ranges::sort(report.packages, larger);
   std::ranges::sort(report.biggest, larger);
   report.biggest.resize(std::min(report.biggest.size(), kMostFiles));
-  find_duplicates(plan, check, report);
+  find_duplicates(plan, threads, check, report);
   return report;
 }
 

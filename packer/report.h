@@ -29,8 +29,9 @@ struct PackReport {
   std::uint64_t duplicate_bytes = 0;  // that would be saved if each was there once
 };
 
-// Reads the contents of files of the same size. `check` is called now and then and may throw to cancel.
-PackReport make_report(const PackPlan& plan, const std::function<void()>& check = {});
+// Reads the contents of files of the same size, on `threads` threads (0: all processors). `check` is called from all of
+// them and may throw to cancel.
+PackReport make_report(const PackPlan& plan, unsigned threads = 0, const std::function<void()>& check = {});
 
 // With the plan's floors, kernels and slim rules. `slimming`: whether the rules have dropped or would drop.
 std::string to_text(const PackReport& report, const PackPlan& plan, Slimming slimming);

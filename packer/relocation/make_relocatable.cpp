@@ -1,19 +1,17 @@
 #include "packer/relocation/make_relocatable.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
-#include <thread>
 
 #include "bundle/error.h"
 #include "packer/activate_scripts.h"
+#include "packer/file_digests.h"
+#include "packer/in_parallel.h"
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
 #include "packer/relocation/record_update.h"
@@ -29,7 +27,6 @@ using FilePointer = std::shared_ptr<const ReadableFile>;
 
 constexpr std::uint64_t kLargestPyc = std::uint64_t{64} << 20;
 constexpr std::uint64_t kLargestRecord = std::uint64_t{64} << 20;  // of conda
-constexpr std::size_t kReadAtOnce = std::size_t{1} << 20;
 
 std::string contents_of(const ReadableFile& file, std::uint64_t limit) {
   if (file.size() > limit)
@@ -81,7 +78,8 @@ class Stage {
     RelocatableInputs result;
     result.warnings = collection_.warnings;
     outcomes_.resize(collection_.members.size());
-    in_parallel();
+    in_parallel(outcomes_.size(), options_.threads,
+                [&](std::size_t i) { outcomes_[i] = outcome(collection_.members[i]); });
     leave_out_stale();
     update_wheel_records();
     for (std::size_t i = 0; i < outcomes_.size(); ++i) {
@@ -105,28 +103,6 @@ class Stage {
     bool left_out = false;
     std::string warning;
   };
-
-  void in_parallel() {
-    const unsigned threads =
-        std::max(1U, options_.threads != 0 ? options_.threads : std::thread::hardware_concurrency());
-    std::atomic<std::size_t> next{0};
-    std::exception_ptr failure;
-    std::mutex mutex;
-    const auto work = [&] {
-      try {
-        for (std::size_t i; (i = next++) < outcomes_.size();) outcomes_[i] = outcome(collection_.members[i]);
-      } catch (...) {
-        next = outcomes_.size();
-        const std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
-      }
-    };
-    std::vector<std::thread> workers;
-    for (unsigned i = 1; i < threads; ++i) workers.emplace_back(work);
-    work();
-    for (std::thread& worker : workers) worker.join();
-    if (failure) std::rethrow_exception(failure);
-  }
 
   Outcome outcome(const Member& member) const {
     if (options_.check) options_.check();
@@ -310,18 +286,6 @@ class Stage {
 };
 
 }  // namespace
-
-bundle::Digest digest_of(const ReadableFile& file, const std::function<void()>& check) {
-  bundle::Sha256 hash;
-  std::vector<std::byte> buffer(kReadAtOnce);
-  for (std::uint64_t at = 0;;) {
-    if (check) check();
-    const std::size_t count = file.read_some(at, buffer);
-    if (count == 0) return hash.finish();
-    hash.update(std::span(buffer).first(count));
-    at += count;
-  }
-}
 
 void put_rewrite(PlannedMember& member, const FilePointer& file, PrefixRewrite rewrite,
                  const std::function<void()>& check) {

@@ -42,7 +42,4 @@ void add_relocation_list(std::vector<PlannedMember>& members, std::vector<bundle
 void put_rewrite(PlannedMember& member, const std::shared_ptr<const ReadableFile>& file, PrefixRewrite rewrite,
                  const std::function<void()>& check);
 
-// The sha256 of a file.
-bundle::Digest digest_of(const ReadableFile& file, const std::function<void()>& check);
-
 }  // namespace holdall::packer

@@ -18,15 +18,15 @@ TEST(FileDigests, AreInTheOrderOfThePaths) {
     paths.push_back(folder.write(std::to_string(paths.size()), text));
     expected.push_back(digest_of(text));
   }
-  EXPECT_EQ(file_digests(paths, {}), expected);
-  EXPECT_TRUE(file_digests({}, {}).empty());
+  EXPECT_EQ(file_digests(paths, 2, {}), expected);
+  EXPECT_TRUE(file_digests({}, 2, {}).empty());
 }
 
 TEST(FileDigests, NamesAFileThatIsMissing) {
   const TemporaryFolder folder;
   const std::string missing = folder.path("missing");
   try {
-    file_digests({folder.write("there", "x"), missing}, {});
+    file_digests({folder.write("there", "x"), missing}, 2, {});
     FAIL() << "nothing was thrown";
   } catch (const bundle::Error& error) {
     EXPECT_EQ(error.kind(), bundle::ErrorKind::kNotFound);
@@ -38,7 +38,7 @@ TEST(FileDigests, StopsWhenTheCallerCancels) {
   const TemporaryFolder folder;
   std::vector<std::string> paths;
   for (int i = 0; i < 8; ++i) paths.push_back(folder.write(std::to_string(i), std::string(1'000'000, 'x')));
-  EXPECT_THROW(file_digests(paths, [] { throw bundle::Error(bundle::ErrorKind::kInterrupted, "interrupted"); }),
+  EXPECT_THROW(file_digests(paths, 2, [] { throw bundle::Error(bundle::ErrorKind::kInterrupted, "interrupted"); }),
                bundle::Error);
 }
 

@@ -82,7 +82,7 @@ TEST(Report, ReadsInputsToCompareThemAndStopsWhenAsked) {
   }
   EXPECT_TRUE(make_report(both).duplicates.empty());
   const auto stop = [] { throw bundle::Error(bundle::ErrorKind::kInterrupted, "interrupted"); };
-  EXPECT_EQ(thrown_by([&] { make_report(both, stop); }).kind, bundle::ErrorKind::kInterrupted);
+  EXPECT_EQ(thrown_by([&] { make_report(both, 2, stop); }).kind, bundle::ErrorKind::kInterrupted);
 }
 
 TEST(Report, SaysWhoSetsAFloorAndWhatSlimDoes) {
