@@ -23,6 +23,7 @@
 #include "packer/inputs/tree_walk.h"
 #include "packer/library_kinds.h"
 #include "packer/library_origin.h"
+#include "packer/licences.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
 #include "packer/requirements.h"
@@ -74,16 +75,16 @@ class Planner {
     for (const PackedLibrary& library : closure.libraries) add_library(library);
     explain_host_libraries(closure);
     if (manifest_.libc == Libc::kBundled) add_libc(closure);
-    add_licences();
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
     auto host_links = add_layers();
+    add_licences(plan_, origins_, machine_.system_root);
     plan_.slim_drops = slim(plan_.members, options_.slimming);
     digest_originals();
     add_relocation_list(plan_.members, std::move(host_links));
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
-    refuse_collisions();
+    refuse_collisions(plan_, faults_);
     report_faults();
     describe(closure);
     add_leak_sources();
@@ -93,11 +94,10 @@ class Planner {
 
  private:
   PlannedMember& add(const std::string& path, const std::string& source, const std::string& layer) {
+    if (!source.empty()) return add_file(plan_, {path, source, layer});
     PlannedMember& member = plan_.members.emplace_back();
     member.entry.path = path;
     member.entry.layer = layer;
-    member.source = source;
-    if (!source.empty()) member.entry.size = InputFile(source).size();
     return member;
   }
 
@@ -223,16 +223,6 @@ class Planner {
     member.edit = std::move(planned);
   }
 
-  void add_licences() {
-    for (const Licence& licence : origins_.licences()) {
-      add(licence.to, licence.source, "runtime").package = licence.package;
-    }
-    for (const std::string& package : origins_.packages_without_licence()) {
-      plan_.warnings.push_back("package '" + package + "' has no licence file to pack");
-    }
-    plan_.info.build.merge(origins_.versions());
-  }
-
   void add_mapping(const FileMapping& mapping) {
     if (!fs::is_directory(mapping.from)) {
       Member file;
@@ -282,18 +272,14 @@ class Planner {
     std::vector<InputRequest> inputs;
     for (const LayerSource& layer : manifest_.layers) inputs.push_back(layer.input);
     const Collection collection = collect(inputs, options_.check);
-    RelocationOptions options{.shebang = options_.shebang};
-    options.mtime = options_.mtime;
-    options.threads = options_.threads;
-    options.check = options_.check;
-    RelocatableInputs layers = make_relocatable(collection, options);
+    RelocatableInputs layers = make_relocatable(collection, {.shebang = options_.shebang,
+                                                             .slimming = options_.slimming,
+                                                             .mtime = options_.mtime,
+                                                             .threads = options_.threads,
+                                                             .check = options_.check});
     std::ranges::move(layers.members, std::back_inserter(plan_.members));
     plan_.warnings.insert(plan_.warnings.end(), layers.warnings.begin(), layers.warnings.end());
-    for (const InputRoot& root : collection.roots) {
-      for (const std::string& prefix : root.prefixes) {
-        plan_.leak_sources.push_back({prefix, "build prefix", LeakKind::kPath});
-      }
-    }
+    add_build_prefixes(plan_, collection);
     return std::move(layers.host_links);
   }
 
@@ -334,20 +320,6 @@ class Planner {
       model.digest = bundle::to_string(bundle::model_digest(std::move(digests)));
     }
     plan_.info.model = std::move(model);
-  }
-
-  // Two inputs for one place, or a file where another input needs a folder. Two mappings may share a folder.
-  void refuse_collisions() {
-    std::vector<PlannedMember> kept;
-    for (PlannedMember& member : plan_.members) {
-      if (!kept.empty() && kept.back().entry.path == member.entry.path) {
-        if (kept.back().entry.type == EntryType::kDirectory && member.entry.type == EntryType::kDirectory) continue;
-        faults_.add("two inputs go to '" + member.entry.path + "' in the bundle: '" + kept.back().source + "' and '" +
-                    member.source + "'");
-      }
-      kept.push_back(std::move(member));
-    }
-    plan_.members = std::move(kept);
   }
 
   const PlannedMember* find_file(const std::string& path) const {
@@ -416,8 +388,7 @@ class Planner {
     for (const FileMapping& mapping : manifest_.files)
       add_source_folder(plan_, fs::path(mapping.from).parent_path().string());
     if (manifest_.model && !manifest_.model->path.empty()) add_source_folder(plan_, manifest_.model->path);
-    plan_.leak_sources.push_back({machine_.home, "home folder", LeakKind::kPath});
-    plan_.leak_sources.push_back({machine_.host_name, "host name", LeakKind::kWord});
+    add_build_machine(plan_, machine_);
   }
 
   const Manifest& manifest_;

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "packer/host_needs.h"
+#include "packer/licences.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
-#include "packer/system_licences.h"
 
 namespace holdall::packer {
 PackPlan plan_environment(const Collection& collection, const EnvironmentOptions& options, const BuildMachine& machine,
@@ -17,25 +17,25 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   RelocatableInputs inputs = make_relocatable(collection, {.shebang = options.shebang,
                                                            .destination = options.dest_prefix,
                                                            .launcher = options.launcher,
+                                                           .slimming = options.slimming,
                                                            .mtime = options.mtime,
                                                            .threads = options.threads,
                                                            .check = check});
   plan.warnings = std::move(inputs.warnings);
   plan.members = std::move(inputs.members);
-  add_system_licences(plan, machine.system_root);
+  LibraryOrigins origins(machine.system_root);
+  add_licences(plan, origins, machine.system_root);
   plan.slim_drops = slim(plan.members, options.slimming);
   add_relocation_list(plan.members, std::move(inputs.host_links));
   add_parent_folders(plan);
   sort_for_start_up(plan);
+  Faults faults;
+  refuse_collisions(plan, faults);
+  faults.report();
   derive_host_needs(plan, {}, Device::kCpu);
   count_members(plan);
-  for (const InputRoot& root : collection.roots) {
-    for (const std::string& prefix : root.prefixes) {
-      plan.leak_sources.push_back({prefix, "build prefix", LeakKind::kPath});
-    }
-  }
-  plan.leak_sources.push_back({machine.home, "home folder", LeakKind::kPath});
-  plan.leak_sources.push_back({machine.host_name, "host name", LeakKind::kWord});
+  add_build_prefixes(plan, collection);
+  add_build_machine(plan, machine);
   forget_telling_edits(plan);
   return plan;
 }

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "bundle/member_path.h"
+#include "packer/input_file.h"
 
 namespace holdall::packer {
 namespace {
@@ -22,7 +23,24 @@ int start_up_rank(std::string_view path) {
   return top == "bin" ? 0 : top == "lib" ? 1 : top == "model" ? 3 : 2;
 }
 
+std::string describe_source(const PlannedMember& member) {
+  if (!member.source.empty()) return "'" + member.source + "'";
+  if (member.entry.type == EntryType::kSymlink) return "a link to '" + member.entry.link_target + "'";
+  return member.entry.type == EntryType::kDirectory ? "a folder" : "a file that packing makes";
+}
+
 }  // namespace
+
+PlannedMember& add_file(PackPlan& plan, const FileToAdd& file) {
+  const InputFile input(file.source);
+  PlannedMember& member = plan.members.emplace_back();
+  member.entry.path = file.path;
+  member.entry.layer = file.layer;
+  member.entry.size = input.size();
+  member.source = file.source;
+  member.mtime_ns = input.mtime_ns();
+  return member;
+}
 
 void add_parent_folders(PackPlan& plan) {
   std::unordered_set<std::string_view> folders;
@@ -50,6 +68,19 @@ void sort_for_start_up(PackPlan& plan) {
     const int rank = start_up_rank(one.entry.path), other_rank = start_up_rank(other.entry.path);
     return rank != other_rank ? rank < other_rank : one.entry.path < other.entry.path;
   });
+}
+
+void refuse_collisions(PackPlan& plan, Faults& faults) {
+  std::vector<PlannedMember> kept;
+  for (PlannedMember& member : plan.members) {
+    if (!kept.empty() && kept.back().entry.path == member.entry.path) {
+      if (kept.back().entry.type == EntryType::kDirectory && member.entry.type == EntryType::kDirectory) continue;
+      faults.add("two inputs go to '" + member.entry.path + "' in the bundle: " + describe_source(kept.back()) +
+                 " and " + describe_source(member));
+    }
+    kept.push_back(std::move(member));
+  }
+  plan.members = std::move(kept);
 }
 
 void put_below(PackPlan& plan, const std::string& folder) {
@@ -83,6 +114,19 @@ void count_members(PackPlan& plan) {
   static const std::vector<std::string> kOrder{"system", "cuda", "runtime", "environment", "app", "model"};
   std::ranges::sort(info.layers, {},
                     [](const std::string& layer) { return std::ranges::find(kOrder, layer) - kOrder.begin(); });
+}
+
+void add_build_machine(PackPlan& plan, const BuildMachine& machine) {
+  plan.leak_sources.push_back({machine.home, "home folder", LeakKind::kPath});
+  plan.leak_sources.push_back({machine.host_name, "host name", LeakKind::kWord});
+}
+
+void add_build_prefixes(PackPlan& plan, const Collection& collection) {
+  for (const InputRoot& root : collection.roots) {
+    for (const std::string& prefix : root.prefixes) {
+      plan.leak_sources.push_back({prefix, "build prefix", LeakKind::kPath});
+    }
+  }
 }
 
 void add_source_folder(PackPlan& plan, const std::string& folder) {

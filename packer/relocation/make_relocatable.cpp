@@ -92,8 +92,8 @@ class Stage {
         result.members.push_back(std::move(outcomes_[i].member));
       }
     }
-    for (const InputRoot& root : collection_.roots) add_activate_scripts(root, result.members);
-    add_launcher(result.members);
+    for (const InputRoot& root : collection_.roots) add_activate_scripts(root, result);
+    add_launcher(result);
     return result;
   }
 
@@ -159,7 +159,7 @@ class Stage {
   void find_libraries_beside(Outcome& result) const {
     PlannedMember& planned = result.member;
     if (!planned.splices.empty()) return;  // an installation of its own: it has its libraries where it was built to
-    ElfEdit edit = plan_edit(ElfFile(planned.source), {.rpath = "$ORIGIN/../lib"});
+    ElfEdit edit = plan_edit(ElfFile(planned.source), {.rpath = "$ORIGIN/../lib", .interpreter = {}});
     if (edit.empty()) return;
     planned.entry.elf = record_of(edit, digest_of(InputFile(planned.source), options_.check));
     planned.entry.size = edit.size();
@@ -172,8 +172,20 @@ class Stage {
     put_rewrite(planned, file, std::move(changes), options_.check);
   }
 
-  void add_activate_scripts(const InputRoot& root, std::vector<PlannedMember>& members) const {
+  // Nothing can be put into a `bin` that is a link, to usr/bin for one.
+  static bool has_linked(const std::string& folder, RelocatableInputs& inputs, const char* lacking) {
+    const auto is_link = [&](const PlannedMember& member) {
+      return member.entry.path == folder && member.entry.type == EntryType::kSymlink;
+    };
+    if (std::ranges::none_of(inputs.members, is_link)) return false;
+    inputs.warnings.push_back("'" + folder + "' is a link, not a folder: the archive gets no " + lacking);
+    return true;
+  }
+
+  void add_activate_scripts(const InputRoot& root, RelocatableInputs& inputs) const {
     if (root.kind == InputKind::kPrefix || root.prefixes.empty()) return;
+    if (has_linked((root.to.empty() ? "" : root.to + "/") + std::string("bin"), inputs, "bin/activate")) return;
+    std::vector<PlannedMember>& members = inputs.members;
     const char* const variable = root.kind == InputKind::kConda ? "CONDA_PREFIX" : "VIRTUAL_ENV";
     for (ActivateScript& script : activate_scripts(variable, root.prefixes.front())) {
       const std::string path = (root.to.empty() ? "" : root.to + "/") + script.path;
@@ -187,9 +199,10 @@ class Stage {
   }
 
   // The relocator, for a tree that plain tar unpacks.
-  void add_launcher(std::vector<PlannedMember>& members) const {
+  void add_launcher(RelocatableInputs& inputs) const {
     static constexpr const char *kLauncher = "bin/holdall", *kUnpack = "bin/conda-unpack";
-    if (options_.launcher.empty()) return;
+    if (options_.launcher.empty() || has_linked("bin", inputs, kUnpack)) return;
+    std::vector<PlannedMember>& members = inputs.members;
     std::erase_if(members, [](const PlannedMember& member) {
       return member.entry.path == kLauncher || member.entry.path == kUnpack;
     });
@@ -261,7 +274,9 @@ class Stage {
 
   std::optional<RecordChange> change_of(const Outcome& outcome) const {
     const PlannedMember& member = outcome.member;
-    if (outcome.left_out) return RecordChange{.gone = true, .digest = {}, .size = 0};
+    const bool slimmed = options_.slimming == Slimming::kDrop && member.entry.type == EntryType::kRegular &&
+                         slim_rule_for(member.entry.path) != nullptr;
+    if (outcome.left_out || slimmed) return RecordChange{.gone = true, .digest = {}, .size = 0};
     if (!member.entry.relocations.empty()) return RecordChange{};
     if (member.entry.type != EntryType::kRegular || (member.splices.empty() && !member.source.empty()))
       return std::nullopt;

@@ -4,8 +4,8 @@
 
 #include "packer/closure.h"
 #include "packer/glibc_family.h"
+#include "packer/licences.h"
 #include "packer/plan.h"
-#include "packer/system_licences.h"
 #include "tests/packer/fixtures.h"
 
 namespace holdall::packer {
@@ -114,13 +114,28 @@ TEST(Plan, PacksTheLicencesOfTheSystemLibrariesInAnEnvironment) {
     plan.members.emplace_back().source = path;
     plan.members.back().entry.path = "python-base/lib/" + std::filesystem::path(path).filename().string();
   }
-  add_system_licences(plan, system.folder.root());
+  LibraryOrigins origins(system.folder.root());
+  add_licences(plan, origins, system.folder.root());
   EXPECT_EQ(find(plan, "python-base/lib/libdeb.so.1")->package, "libdeb1-1:2.0-3");
   EXPECT_EQ(find(plan, "python-base/lib/libx.so")->package, "");
   ASSERT_TRUE(find(plan, "share/licenses/libdeb1/copyright"));
   EXPECT_GT(find(plan, "share/licenses/libdeb1/copyright")->entry.size, 0U);
   EXPECT_EQ(plan.members.size(), 5U);  // with the two common licences
   EXPECT_EQ(plan.info.build.at("libdeb1"), "1:2.0-3");
+}
+
+TEST(Plan, PacksTheLicencesOfTheSystemLibrariesInALayer) {
+  const DebianSystem system;
+  const TemporaryFolder checkout;
+  system.folder.library("usr/lib/base/libother.so.2");
+  system.folder.write("var/lib/dpkg/info/other.list", "/usr/lib/base/libother.so.2\n");
+  system.folder.write("usr/share/doc/other/copyright", "of the other\n");
+  const PackPlan plan =
+      plan_on(system, checkout,
+              R"(, "layers": [{"prefix": ")" + system.folder.path("usr/lib/base") + R"(", "to": "python-base/lib"}])");
+  EXPECT_EQ(find(plan, "python-base/lib/libother.so.2")->package, "other-7");
+  EXPECT_TRUE(find(plan, "share/licenses/other/copyright"));
+  EXPECT_TRUE(find(plan, "share/licenses/libdeb1/copyright"));  // of what the program needs, as ever
 }
 
 TEST(Glibc, IsFoundWholeWithItsLoaderAndVersion) {

@@ -1,10 +1,9 @@
-#include "packer/system_licences.h"
+#include "packer/licences.h"
 
 #include <filesystem>
 #include <set>
 
-#include "packer/input_file.h"
-#include "packer/library_origin.h"
+#include "packer/plan_layout.h"
 
 namespace holdall::packer {
 namespace {
@@ -18,8 +17,7 @@ bool is_system_library(const std::string& path, const std::string& root) {
 
 }  // namespace
 
-void add_system_licences(PackPlan& plan, const std::string& system_root) {
-  LibraryOrigins origins(system_root);
+void add_licences(PackPlan& plan, LibraryOrigins& origins, const std::string& system_root) {
   std::set<std::string> places;
   for (PlannedMember& member : plan.members) {
     places.insert(member.entry.path);
@@ -32,12 +30,7 @@ void add_system_licences(PackPlan& plan, const std::string& system_root) {
   }
   for (const Licence& licence : origins.licences()) {
     if (places.contains(licence.to)) continue;
-    PlannedMember& member = plan.members.emplace_back();
-    member.entry.path = licence.to;
-    member.entry.layer = "runtime";
-    member.entry.size = InputFile(licence.source).size();
-    member.source = licence.source;
-    member.package = licence.package;
+    add_file(plan, {.path = licence.to, .source = licence.source, .layer = "runtime"}).package = licence.package;
   }
   for (const std::string& package : origins.packages_without_licence()) {
     plan.warnings.push_back("package '" + package + "' has no licence file to pack");
