@@ -135,11 +135,12 @@ Kernels parse_fatbins(std::uint64_t size, const ReadSection& read) {
   return Parser(size, read).run();
 }
 
-Kernels kernels_of(const ElfFile& file) {
+namespace {
+
+void read_kernels(const ElfFile& file, Kernels& kernels) {
   const Elf64_Ehdr& header = file.header();
-  Kernels kernels;
   if (header.e_shoff == 0 || header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum) {
-    return kernels;
+    return;
   }
   std::vector<Elf64_Shdr> sections(header.e_shnum);
   file.read(header.e_shoff, std::as_writable_bytes(std::span(sections)));
@@ -159,6 +160,18 @@ Kernels kernels_of(const ElfFile& file) {
     merge(kernels, parse_fatbins(section.sh_size, [&](std::uint64_t offset, std::span<std::byte> out) {
             file.read(section.sh_offset + offset, out);
           }));
+  }
+}
+
+}  // namespace
+
+Kernels kernels_of(const ElfFile& file) {
+  Kernels kernels;
+  try {
+    read_kernels(file, kernels);
+  } catch (const bundle::Error& error) {
+    if (error.kind() != bundle::ErrorKind::kCannotPack) throw;
+    kernels.fault = error.what();
   }
   return kernels;
 }

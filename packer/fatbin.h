@@ -33,8 +33,8 @@ using ReadSection = std::function<void(std::uint64_t offset, std::span<std::byte
 Kernels parse_fatbins(std::uint64_t size, const ReadSection& read);
 
 // Of the section that the driver is given, .nv_fatbin. __nv_relfatbin, which separate compilation leaves behind, holds
-// the linker's input: no driver sees it (cuobjdump leaves it out, too). Without section headers nothing is found.
-// Throws Error{kCannotPack} when a section lies outside the file.
+// the linker's input: no driver sees it (cuobjdump leaves it out, too). Without section headers nothing is found; where
+// they lead out of the file, that is the fault that is told: the loader does not need them.
 Kernels kernels_of(const ElfFile& file);
 
 }  // namespace holdall::packer

@@ -6,17 +6,24 @@
 
 #include "bundle/error.h"
 #include "packer/fatbin.h"
+#include "packer/glibc_family.h"
 #include "packer/requirements.h"
 
 namespace holdall::packer {
 namespace {
 
+struct PlugIn {
+  ElfFile file;
+  ElfInfo info;
+};
+
 // nullopt: no ELF, an object file, of another class or processor: bytes like others. `machine` 0: any.
-std::optional<ElfInfo> plug_in(const PlannedMember& member, std::uint16_t machine) {
+std::optional<PlugIn> plug_in(const PlannedMember& member, std::uint16_t machine) {
   if (member.entry.path.find("glibc-hwcaps/") != std::string::npos || !has_elf_magic(member.source)) return {};
   try {
-    ElfInfo elf = describe(ElfFile(member.source));
-    if (machine == 0 || elf.machine == machine) return elf;
+    ElfFile file(member.source);
+    ElfInfo info = describe(file);
+    if (machine == 0 || info.machine == machine) return PlugIn{std::move(file), std::move(info)};
   } catch (const bundle::Error&) {
     return std::nullopt;
   }
@@ -29,6 +36,7 @@ void derive_host_needs(PackPlan& plan, const std::map<std::string, StartUpElf>& 
   std::list<ElfInfo> plug_ins;
   std::list<Kernels> kernels;
   std::vector<PackedElf> files;
+  const bool own_libc = plan.info.requires_host.libc.has_value();
   std::uint16_t machine = start_up.empty() ? 0 : start_up.begin()->second.elf->machine;
   for (PlannedMember& member : plan.members) {
     if (member.entry.type != bundle::EntryType::kRegular || member.source.empty()) continue;
@@ -36,15 +44,17 @@ void derive_host_needs(PackPlan& plan, const std::map<std::string, StartUpElf>& 
     if (const auto known = start_up.find(member.entry.path); known != start_up.end()) {
       file.elf = known->second.elf;
       file.gates = !known->second.on_demand && !member.entry.vendor;
+      kernels.push_back(kernels_of(ElfFile(member.source)));
     } else {
-      if (member.entry.layer == "system" || member.entry.layer == "model") continue;  // its own libc; weights
-      auto elf = plug_in(member, machine);
-      if (!elf) continue;
-      machine = elf->machine;
-      plug_ins.push_back(*std::move(elf));
+      if (member.entry.layer == "model" || (own_libc && member.entry.path.starts_with(kLibcFolder + std::string("/"))))
+        continue;
+      auto found = plug_in(member, machine);
+      if (!found) continue;
+      machine = found->info.machine;
+      kernels.push_back(kernels_of(found->file));
+      plug_ins.push_back(std::move(found->info));
       file.elf = &plug_ins.back();
     }
-    kernels.push_back(kernels_of(ElfFile(member.source)));
     file.kernels = &kernels.back();
     member.entry.kernels = all_targets(kernels.back());
     if (!kernels.back().fault.empty()) {

@@ -113,7 +113,7 @@ TEST(Fatbin, OfAFileWithoutSectionHeadersIsNotFound) {
   EXPECT_EQ(kernels_of(ElfFile(folder.write("stripped.so", bytes))).fatbins, 0U);
 }
 
-TEST(Fatbin, RefusesASectionOutsideTheFile) {
+TEST(Fatbin, SaysThatASectionLiesOutsideTheFile) {
   const TemporaryFolder folder;
   const auto library = folder.compile("libk.so", section(".nv_fatbin", "plain.fatbin"), "-shared -fPIC -nostdlib");
   std::string bytes = read_file(library);
@@ -130,7 +130,8 @@ TEST(Fatbin, RefusesASectionOutsideTheFile) {
     ++changed;
   }
   ASSERT_EQ(changed, 1U);
-  EXPECT_TRUE(thrown_by([&] { kernels_of(ElfFile(folder.write("broken.so", bytes))); }).says("outside the file"));
+  const std::string fault = kernels_of(ElfFile(folder.write("broken.so", bytes))).fault;
+  EXPECT_NE(fault.find("outside the file"), fault.npos) << fault;
 }
 
 }  // namespace

@@ -277,6 +277,12 @@ TEST(Pack, RefusesAnInputThatChangesMeanwhile) {
   EXPECT_TRUE(thrown_by([&] { packed(plan); }).says("model/weights.bin"));
   checkout.folder.write("model/weights.bin", "");
   EXPECT_TRUE(thrown_by([&] { packed(plan); }).says("changed while it was packed"));
+  checkout.folder.write("model/weights.bin", std::string(100'000, 'w'));
+  const PackPlan again = checkout.plan();
+  checkout.folder.write("bin/serve", std::string(std::filesystem::file_size(checkout.folder.path("bin/serve")), 'x'));
+  std::filesystem::last_write_time(checkout.folder.path("bin/serve"),
+                                   std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  EXPECT_TRUE(thrown_by([&] { packed(again); }).says("bin/serve' changed while it was packed"));
   std::filesystem::remove(checkout.folder.path("model/weights.bin"));
   EXPECT_TRUE(thrown_by([&] { packed(plan); }).says("changed while it was packed"));
 }
@@ -369,6 +375,28 @@ TEST(Pack, CountsPlugInsAmongTheDataForTheFloors) {
   EXPECT_EQ(from("bin/serve"), 1);
   EXPECT_EQ(from("share/plugin.so"), 1);
   EXPECT_EQ(from("share/object.o"), 0);
+}
+
+// Only the C library that the bundle itself brings asks nothing of the host.
+TEST(Pack, CountsALayerForTheFloorsWhateverItIsCalled) {
+  const Checkout checkout(R"(, "layers": [{"prefix": "extra", "to": "opt/libc", "layer": "system"}])");
+  checkout.folder.compile("extra/plugin.so", "#include <stdlib.h>\nvoid* plug_in(void) { return malloc(3); }\n",
+                          "-shared -fPIC");
+  const PackPlan plan = checkout.plan();
+  EXPECT_EQ(std::ranges::count(plan.floors.glibc, "opt/libc/plugin.so", &bundle::Floor::from), 1);
+}
+
+TEST(Pack, SaysWhichLibraryIsTruncatedAndGoesOn) {
+  const Checkout checkout("");
+  const std::string bytes = read_file(checkout.folder.path("site/nvidia/lib/libcudart.so.13"));
+  Elf64_Ehdr header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  checkout.folder.write("data/cut.so", bytes.substr(0, header.e_shoff + 10));
+  const PackPlan plan = checkout.plan();
+  ASSERT_EQ(plan.warnings.size(), 1U);
+  EXPECT_NE(plan.warnings[0].find("the kernels of '" + checkout.folder.path("data/cut.so") + "' cannot be read"),
+            std::string::npos)
+      << plan.warnings[0];
 }
 
 TEST(Pack, RefusesNamesThatAreNotUtf8) {
