@@ -42,22 +42,28 @@ bool is_of(std::string_view library, std::string_view family) {
   return family == "libc" ? is_glibc_library(library) : library.starts_with("libstdc++.so");
 }
 
+// Of the newest libcudart: its driver runs the older ones, too.
 bundle::Floor cuda_runtime_floor(const std::vector<PackedElf>& files, int& major) {
   constexpr std::string_view kRuntime = "libcudart.so.";
+  const PackedElf* newest = nullptr;
   for (const PackedElf& file : files) {
     const std::string name = file.elf->soname.value_or("");
     if (!name.starts_with(kRuntime)) continue;
-    std::from_chars(name.data() + kRuntime.size(), name.data() + name.size(), major);
-    const auto floor = std::ranges::find(kDriverFloors, major, &DriverFloor::cuda_major);
-    if (floor == kDriverFloors.end()) {
-      throw bundle::Error(bundle::ErrorKind::kCannotPack, "'" + file.path + "' is of CUDA " + std::to_string(major) +
-                                                              ", whose oldest driver is not known: CUDA 11 to 13 are");
-    }
-    return {.version = floor->driver, .from = file.path, .why = "CUDA " + std::to_string(major) + ".x needs it"};
+    int version = 0;
+    std::from_chars(name.data() + kRuntime.size(), name.data() + name.size(), version);
+    if (newest == nullptr || version > major) newest = &file, major = version;
   }
-  throw bundle::Error(
-      bundle::ErrorKind::kCannotPack,
-      "the bundle is for CUDA and no libcudart is in it: list libtorch_cuda.so in dlopen, or set device to cpu");
+  if (newest == nullptr) {
+    throw bundle::Error(
+        bundle::ErrorKind::kCannotPack,
+        "the bundle is for CUDA and no libcudart is in it: list libtorch_cuda.so in dlopen, or set device to cpu");
+  }
+  const auto floor = std::ranges::find(kDriverFloors, major, &DriverFloor::cuda_major);
+  if (floor == kDriverFloors.end()) {
+    throw bundle::Error(bundle::ErrorKind::kCannotPack, "'" + newest->path + "' is of CUDA " + std::to_string(major) +
+                                                            ", whose oldest driver is not known: CUDA 11 to 13 are");
+  }
+  return {.version = floor->driver, .from = newest->path, .why = "CUDA " + std::to_string(major) + ".x needs it"};
 }
 
 // What the driver must know to compile PTX: of the oldest ISA that is there.

@@ -80,6 +80,14 @@ TEST(Requirements, OnlyACudaBundleAsksForADriver) {
   EXPECT_TRUE(thrown_by([&] { derive_requirements({}, Device::kCuda); }).says("no libcudart"));
 }
 
+TEST(Requirements, TheNewestOfSeveralCudartsSetsTheDriver) {
+  const ElfInfo twelve = needing({}, "libcudart.so.12"), thirteen = needing({}, "libcudart.so.13");
+  const auto cuda = derive_requirements({{"a", &twelve}, {"b", &thirteen}, {"c", &twelve}}, Device::kCuda).cuda;
+  EXPECT_EQ(cuda->major, 13);
+  EXPECT_EQ(cuda->driver.version, "580.65.06");
+  EXPECT_EQ(cuda->driver.from, "b");
+}
+
 class CudaNeeds : public ::testing::Test {
  protected:
   // With a cudart of that major, and one more library.
