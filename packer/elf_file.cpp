@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint64_t kMaxDynamicBytes = 1 << 20;  // 65,536 entries; real files have some 40
 constexpr std::uint64_t kMaxNoteBytes = 1 << 20;
 constexpr std::size_t kMaxStringBytes = 1 << 16;
+constexpr std::size_t kMaxNamesBytes = 1 << 20;  // of one kind together; libtorch_cpu has 2 KiB of versions
 constexpr unsigned kMaxVersions = 1 << 16;
 
 // linux/elf.h and the x86-64 psABI; glibc's elf.h of some distributions lacks them.
@@ -100,8 +101,11 @@ std::string ElfFile::string_at(std::uint64_t index) const {
 
 std::vector<std::string> ElfFile::strings(std::int64_t tag) const {
   std::vector<std::string> result;
+  std::size_t bytes = 0;
   for (const DynamicEntry& dynamic_entry : dynamic_) {
-    if (dynamic_entry.tag == tag) result.push_back(string_at(dynamic_entry.value));
+    if (dynamic_entry.tag != tag) continue;
+    result.push_back(string_at(dynamic_entry.value));
+    if ((bytes += result.back().size()) > kMaxNamesBytes) refuse("it names too many libraries");
   }
   return result;
 }
@@ -128,15 +132,20 @@ std::vector<NeededVersion> ElfFile::needed_versions() const {
   const auto count = entry(DT_VERNEEDNUM);
   if (!table || !count) return {};
   std::vector<NeededVersion> result;
+  std::size_t steps = 0, bytes = 0;
+  const auto bounded = [&](std::size_t more) {
+    if (++steps > kMaxVersions || (bytes += more) > kMaxNamesBytes) refuse("it needs too many symbol versions");
+  };
   std::uint64_t at = table->value;
   for (std::uint64_t i = 0; i < count->value; ++i) {
+    bounded(0);
     const auto need = read_as<Elf64_Verneed>(offset_of(at, sizeof(Elf64_Verneed)));
     const std::string library = string_at(need.vn_file);
     std::uint64_t version_at = at + need.vn_aux;
     for (unsigned j = 0; j < need.vn_cnt; ++j) {
       const auto version = read_as<Elf64_Vernaux>(offset_of(version_at, sizeof(Elf64_Vernaux)));
       result.push_back({library, string_at(version.vna_name), need.vn_file, version.vna_name});
-      if (result.size() > kMaxVersions) refuse("it needs too many symbol versions");
+      bounded(library.size() + result.back().version.size());
       if (version.vna_next == 0) break;
       version_at += version.vna_next;
     }

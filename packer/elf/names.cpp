@@ -62,14 +62,18 @@ void visit_names(const ElfFile& file, Visit visit) {
   if (const auto table = file.entry(DT_VERDEF)) {
     const auto total = file.entry(DT_VERDEFNUM);
     std::uint64_t at = table->value;
-    unsigned names = 0;
+    unsigned steps = 0;
+    const auto bounded = [&] {
+      if (++steps > kMaxVersions) file.refuse("it defines too many symbol versions");
+    };
     for (std::uint64_t i = 0; total && i < total->value; ++i) {
+      bounded();
       const auto definition = file.read_as<Elf64_Verdef>(file.offset_of(at, sizeof(Elf64_Verdef)));
       std::uint64_t name_at = at + definition.vd_aux;
       for (unsigned j = 0; j < definition.vd_cnt; ++j) {
         const auto name = file.read_as<Elf64_Verdaux>(file.offset_of(name_at, sizeof(Elf64_Verdaux)));
         visit(name.vda_name);
-        if (++names > kMaxVersions) file.refuse("it defines too many symbol versions");
+        bounded();
         if (name.vda_next == 0) break;
         name_at += name.vda_next;
       }

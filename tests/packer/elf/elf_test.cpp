@@ -110,6 +110,74 @@ TEST(ElfFile, SurvivesTruncationAndCorruption) {
   EXPECT_GT(read, 0);
 }
 
+// One segment with everything in it: `tables` lie behind the dynamic section, whose tags name places in them.
+std::string synthetic_elf(const std::vector<std::pair<std::int64_t, std::uint64_t>>& places,
+                          const std::vector<std::pair<std::int64_t, std::uint64_t>>& values,
+                          const std::string& tables) {
+  const std::uint64_t dynamic_at = sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr);
+  std::vector<Elf64_Dyn> dynamic;
+  const std::uint64_t tables_at = dynamic_at + (places.size() + values.size() + 1) * sizeof(Elf64_Dyn);
+  for (const auto& [tag, at] : places) dynamic.push_back({.d_tag = tag, .d_un = {.d_val = tables_at + at}});
+  for (const auto& [tag, value] : values) dynamic.push_back({.d_tag = tag, .d_un = {.d_val = value}});
+  dynamic.push_back({});
+  const std::uint64_t size = tables_at + tables.size();
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_type = ET_DYN;
+  header.e_phoff = sizeof header;
+  header.e_phnum = 2;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  Elf64_Phdr segments[2]{};
+  segments[0].p_type = PT_LOAD;
+  segments[0].p_filesz = segments[0].p_memsz = size;
+  segments[1].p_type = PT_DYNAMIC;
+  segments[1].p_offset = segments[1].p_vaddr = dynamic_at;
+  segments[1].p_filesz = dynamic.size() * sizeof(Elf64_Dyn);
+  std::string bytes;
+  bytes.append(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes.append(reinterpret_cast<const char*>(segments), sizeof segments);
+  bytes.append(reinterpret_cast<const char*>(dynamic.data()), dynamic.size() * sizeof(Elf64_Dyn));
+  return bytes + tables;
+}
+
+template <typename T>
+std::string bytes_of(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+// A chain of libraries without a version each, as long as the file: nothing is found, and no end.
+TEST(ElfFile, RefusesAnEndlessListOfVersions) {
+  const TemporaryFolder folder;
+  std::string tables(16, '\0');
+  Elf64_Verneed library{};
+  library.vn_next = sizeof library;
+  for (int i = 0; i < 100'000; ++i) tables += bytes_of(library);
+  const ElfFile file(folder.write(
+      "x", synthetic_elf({{DT_STRTAB, 0}, {DT_VERNEED, 16}}, {{DT_STRSZ, 16}, {DT_VERNEEDNUM, ~0ULL}}, tables)));
+  EXPECT_TRUE(thrown_by([&] { file.needed_versions(); }).says("too many symbol versions"));
+}
+
+// Few entries, each with the same long names: gigabytes, if they were all kept.
+TEST(ElfFile, RefusesVersionsAndLibrariesWithHugeNames) {
+  const TemporaryFolder folder;
+  std::string tables(60'000, 'n');
+  tables.back() = '\0';
+  Elf64_Verneed library{};
+  library.vn_cnt = 1000;
+  library.vn_aux = sizeof library;
+  tables += bytes_of(library);
+  Elf64_Vernaux version{};
+  version.vna_next = sizeof version;
+  for (int i = 0; i < 1000; ++i) tables += bytes_of(version);
+  std::vector<std::pair<std::int64_t, std::uint64_t>> values(1000, {DT_NEEDED, 0});
+  values.insert(values.end(), {{DT_STRSZ, 60'000}, {DT_VERNEEDNUM, 1}});
+  const ElfFile file(folder.write("x", synthetic_elf({{DT_STRTAB, 0}, {DT_VERNEED, 60'000}}, values, tables)));
+  EXPECT_TRUE(thrown_by([&] { file.needed_versions(); }).says("too many symbol versions"));
+  EXPECT_TRUE(thrown_by([&] { file.strings(DT_NEEDED); }).says("too many libraries"));
+}
+
 TEST(ElfFile, RefusesAFifoInsteadOfWaitingForIt) {
   const TemporaryFolder folder;
   ASSERT_EQ(::mkfifo(folder.path("fifo").c_str(), 0600), 0);
