@@ -1,12 +1,14 @@
 #include "packer/closure.h"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <optional>
 #include <set>
 
 #include "bundle/error.h"
+#include "packer/faults.h"
 #include "packer/library_kinds.h"
 
 namespace holdall::packer {
@@ -76,17 +78,19 @@ class Search {
 
   Closure run(const std::vector<std::string>& programs, const std::vector<std::string>& dlopen) {
     for (const std::string& program : programs) {
-      objects_.push_back(
-          {program, "bin/" + fs::path(program).filename().string(), kNoLoader, describe(ElfFile(program))});
+      std::optional<ElfInfo> elf = described(program);
+      if (!elf) continue;
+      objects_.push_back({program, "bin/" + fs::path(program).filename().string(), kNoLoader, *std::move(elf)});
       closure_.roots.push_back(objects_.back().elf);
       if (objects_.back().elf.machine != objects_.front().elf.machine)
-        faults_.push_back("'" + program + "' is for another processor than '" + programs.front() + "'");
+        faults_.add("'" + program + "' is for another processor than '" + programs.front() + "'");
       request_needed(objects_.size() - 1);
     }
+    if (objects_.size() != programs.size()) report_faults();
     const auto dynamic = std::ranges::find_if(objects_, [](const Object& object) { return object.elf.dynamic; });
     for (const std::string& item : dlopen) {
       if (dynamic == objects_.end()) {
-        faults_.push_back("no program here can load '" + item + "': all are linked statically");
+        faults_.add("no program here can load '" + item + "': all are linked statically");
         continue;
       }
       requests_.push_back({item, static_cast<std::size_t>(dynamic - objects_.begin()), Reason::kListed});
@@ -96,11 +100,7 @@ class Search {
       requests_.pop_front();
       serve(request);
     }
-    if (!faults_.empty()) {
-      std::string message = faults_.front();
-      for (std::size_t i = 1; i < faults_.size(); ++i) message += "\n" + faults_[i];
-      throw bundle::Error(bundle::ErrorKind::kCannotPack, message);
-    }
+    report_faults();
     mark_on_demand();
     std::ranges::sort(closure_.libraries, {}, &PackedLibrary::name);
     for (PackedLibrary& library : closure_.libraries) std::ranges::sort(library.aliases);
@@ -108,6 +108,23 @@ class Search {
   }
 
  private:
+  // nullopt: it is among the faults.
+  std::optional<ElfInfo> described(const std::string& path) {
+    try {
+      return describe(ElfFile(path));
+    } catch (const bundle::Error& error) {
+      if (error.kind() != bundle::ErrorKind::kCannotPack && error.kind() != bundle::ErrorKind::kStorage) throw;
+      (error.kind() == bundle::ErrorKind::kStorage ? unreadable_ : faults_).add(error.what());
+      return std::nullopt;
+    }
+  }
+
+  void report_faults() {
+    if (faults_.empty()) unreadable_.report(bundle::ErrorKind::kStorage);
+    if (!unreadable_.empty()) faults_.add("files may not be read, either: run as their owner");
+    faults_.report();
+  }
+
   void request_needed(std::size_t object) {
     for (const std::string& name : objects_[object].elf.needed) requests_.push_back({name, object});
   }
@@ -117,7 +134,7 @@ class Search {
     const std::string name = is_path ? fs::path(request.name).filename().string() : request.name;
     const std::string& asker = objects_[request.by].label;
     if (is_path && request.reason != Reason::kListed) {
-      faults_.push_back("'" + asker + "' needs '" + request.name + "' by its path: no bundle can provide that");
+      faults_.add("'" + asker + "' needs '" + request.name + "' by its path: no bundle can provide that");
       return;
     }
     if (is_glibc_library(name) || (is_driver_library(name) && request.reason != Reason::kListed)) {
@@ -125,7 +142,7 @@ class Search {
       return;
     }
     if (is_driver_library(name)) {
-      faults_.push_back("'" + request.name + "' belongs to the driver and must come from the host: leave it out");
+      faults_.add("'" + request.name + "' belongs to the driver and must come from the host: leave it out");
       return;
     }
     if (const auto known = by_name_.find(name); known != by_name_.end()) {  // ld.so, too, keeps the first of a name
@@ -146,7 +163,7 @@ class Search {
     const std::string real = fs::canonical(path, error).string();
     if (error) throw bundle::system_error(error.value(), "open", path);
     if (is_stub(path) || is_stub(real)) {
-      faults_.push_back("'" + path + "' is a stub for linking, not a library: take its folder out of library_paths");
+      faults_.add("'" + path + "' is a stub for linking, not a library: take its folder out of library_paths");
       by_name_.emplace(name, kNoLoader);
       return;
     }
@@ -157,11 +174,15 @@ class Search {
       return;
     }
     if (objects_.size() > kMaxObjects) throw bundle::Error(bundle::ErrorKind::kCannotPack, "more than 10000 libraries");
-    ElfInfo elf = describe(ElfFile(path));
-    const std::string file_name = elf.soname.value_or(name);
+    std::optional<ElfInfo> elf = described(path);
+    if (!elf) {
+      by_name_.emplace(name, kNoLoader);
+      return;
+    }
+    const std::string file_name = elf->soname.value_or(name);
     const std::size_t index = closure_.libraries.size();
     if (const auto known = by_name_.find(file_name); file_name != name && known != by_name_.end()) {
-      faults_.push_back("'" + path + "' and another library are both called '" + file_name + "'");
+      faults_.add("'" + path + "' and another library are both called '" + file_name + "'");
       return;
     }
     by_name_.emplace(name, index);
@@ -173,10 +194,10 @@ class Search {
                                   .aliases = {},
                                   .needed_by = objects_[request.by].label,
                                   .reason = describe_reason(request),
-                                  .elf = elf});
+                                  .elf = *elf});
     arrows_.push_back({request.by, index, request.reason});
     if (file_name != name) closure_.libraries.back().aliases.push_back(name);
-    objects_.push_back({path, "lib/" + file_name, request.by, std::move(elf)});
+    objects_.push_back({path, "lib/" + file_name, request.by, *std::move(elf)});
     const std::size_t object = objects_.size() - 1;
     request_needed(object);
     if (options_.groups == DlopenGroups::kCuda) request_groups(object, file_name, path);
@@ -189,7 +210,7 @@ class Search {
     if (name.starts_with("libnvrtc.so")) {
       const std::string builtins = nvrtc_builtins(path);
       if (builtins.empty()) {
-        faults_.push_back("'" + path + "' does not say which libnvrtc-builtins it loads");
+        faults_.add("'" + path + "' does not say which libnvrtc-builtins it loads");
       } else {
         requests_.push_back({builtins, object, Reason::kGroup, "NVRTC"});
       }
@@ -246,18 +267,22 @@ class Search {
   // ld.so passes over libraries of another class or processor; a broken one of ours is an error when it is described.
   bool fits(const std::string& candidate) const {
     std::error_code ignored;
-    if (!fs::is_regular_file(candidate, ignored) || !has_elf_magic(candidate)) return false;
+    if (!fs::is_regular_file(candidate, ignored)) return false;
     Elf64_Ehdr header{};
-    const InputFile file(candidate);
-    if (file.read_some(0, std::as_writable_bytes(std::span(&header, 1))) < sizeof header) return false;
-    return header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_machine == objects_.front().elf.machine;
+    try {
+      InputFile(candidate).read_some(0, std::as_writable_bytes(std::span(&header, 1)));
+    } catch (const bundle::Error&) {
+      return true;  // that it cannot be read is told when it is described
+    }
+    return std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+           header.e_machine == objects_.front().elf.machine;
   }
 
   void report_missing(const Request& request) {
     std::string where;
     for (const std::string& folder : folders_for(request.by)) where += (where.empty() ? "" : ", ") + folder;
     const std::string& asker = objects_[request.by].label;
-    faults_.push_back(
+    faults_.add(
         (request.reason == Reason::kNeeded   ? "library '" + request.name + "', needed by '" + asker + "', is missing"
          : request.reason == Reason::kListed ? "library '" + request.name + "', listed in dlopen, is missing"
                                              : "the " + request.group + " group is incomplete: '" + request.name +
@@ -275,10 +300,10 @@ class Search {
   std::vector<Object> objects_;  // the programs, then closure_.libraries in their first order
   std::vector<Arrow> arrows_;
   std::deque<Request> requests_;                // breadth first, as ld.so loads
-  std::map<std::string, std::size_t> by_name_;  // → index in closure_.libraries; kNoLoader: reported as missing
+  std::map<std::string, std::size_t> by_name_;  // → index in closure_.libraries; kNoLoader: among the faults
   std::map<std::string, std::size_t> by_real_path_;
   Closure closure_;
-  std::vector<std::string> faults_;
+  Faults faults_, unreadable_;
 };
 
 }  // namespace

@@ -25,8 +25,8 @@ struct PackedLibrary {
   std::string real_path;             // links resolved
   std::vector<std::string> aliases;  // other names it is asked for by
   std::string needed_by;             // bundle path of the first that asked
-  std::string reason;                // why that one asked: "needed by", "listed in dlopen of", "loaded as cuDNN by"
-  bool on_demand = false;            // no program loads it at its start: another library does, when it comes to that
+  std::string reason;      // why that one asked: "needed by", "listed in dlopen for", "loaded on demand (cuDNN) by"
+  bool on_demand = false;  // no program loads it at its start: another library does, when it comes to that
   ElfInfo elf;
 };
 
@@ -38,7 +38,8 @@ struct Closure {
 
 // `programs` and `dlopen` are paths of inputs; an item of `dlopen` without '/' is a name to search for.
 // Throws one Error{kCannotPack} that lists everything that is missing (by whom it is needed, where it was searched),
-// incomplete groups by name, stub and driver libraries among the inputs.
+// broken files, incomplete groups by name, stub and driver libraries among the inputs; one Error{kStorage} if all that
+// is wrong is that files may not be read.
 Closure compute_closure(const std::vector<std::string>& programs, const std::vector<std::string>& dlopen,
                         const ClosureOptions& options);
 

@@ -9,11 +9,14 @@ constexpr std::size_t kMaxReported = 100;
 constexpr std::size_t kMaxListed = 4, kListedOfMany = 3;
 }  // namespace
 
-void Faults::report(bundle::ErrorKind kind) const {
+void Faults::report(bundle::ErrorKind kind, const std::string& headline) const {
   if (lines_.empty()) return;
-  std::string message = lines_.front();
-  for (std::size_t i = 1; i < std::min(lines_.size(), kMaxReported); ++i) message += "\n" + lines_[i];
-  if (lines_.size() > kMaxReported) message += "\nand " + std::to_string(lines_.size() - kMaxReported) + " more";
+  std::string message = headline;
+  const auto add_line = [&](const std::string& line) {
+    message += (headline.empty() ? message.empty() ? "" : "\n" : "\n  ") + line;
+  };
+  for (std::size_t i = 0; i < std::min(lines_.size(), kMaxReported); ++i) add_line(lines_[i]);
+  if (lines_.size() > kMaxReported) add_line("and " + std::to_string(lines_.size() - kMaxReported) + " more");
   throw bundle::Error(kind, message);
 }
 

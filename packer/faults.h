@@ -14,8 +14,9 @@ class Faults {
   void add(std::string line) { lines_.push_back(std::move(line)); }
   bool empty() const { return lines_.empty(); }
 
-  // Throws Error{kind} with one fault a line (the first hundred, and how many more there are) if there is any.
-  void report(bundle::ErrorKind kind = bundle::ErrorKind::kCannotPack) const;
+  // Throws Error{kind} with one fault a line (the first hundred, and how many more there are) if there is any; below
+  // `headline`, if that is not empty.
+  void report(bundle::ErrorKind kind = bundle::ErrorKind::kCannotPack, const std::string& headline = "") const;
 
  private:
   std::vector<std::string> lines_;

@@ -9,16 +9,14 @@
 
 #include "bundle/error.h"
 #include "packer/elf/edited_file.h"
+#include "packer/faults.h"
 #include "packer/input_file.h"
 
 namespace holdall::packer {
 namespace {
 
 using bundle::EntryType;
-using bundle::Error;
 using bundle::ErrorKind;
-
-constexpr std::size_t kMaxListed = 100;
 
 // The bytes of one member as they go into the archive.
 class MemberStream {
@@ -71,19 +69,12 @@ bool is_allowed(const std::string& path, const std::vector<std::string>& pattern
       patterns, [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
 }
 
-[[noreturn]] void refuse(const std::string& headline, const std::vector<std::string>& findings) {
-  std::string message = headline;
-  for (std::size_t i = 0; i < std::min(findings.size(), kMaxListed); ++i) message += "\n  " + findings[i];
-  if (findings.size() > kMaxListed) message += "\n  and " + std::to_string(findings.size() - kMaxListed) + " more";
-  throw Error(ErrorKind::kCannotPack, message);
-}
-
 }  // namespace
 
 PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink) {
   const LeakPatterns patterns(plan.leak_sources);
   PackResult result;
-  std::vector<std::string> leaks;
+  Faults leaks;
   bundle::Writer writer(plan.info, options.writer, std::move(sink));
   for (const PlannedMember& member : plan.members) {
     if (member.entry.type != EntryType::kRegular) {
@@ -102,34 +93,30 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSi
       continue;
     }
     for (const Leak& leak : scanner.leaks()) {
-      leaks.push_back("'" + member.entry.path + "' at offset " + std::to_string(leak.offset) + ": " + leak.what + " '" +
-                      leak.text + "'");
+      leaks.add("'" + member.entry.path + "' at offset " + std::to_string(leak.offset) + ": " + leak.what + " '" +
+                leak.text + "'");
     }
     if (scanner.count() > scanner.leaks().size()) {
-      leaks.push_back("'" + member.entry.path + "': " + std::to_string(scanner.count() - scanner.leaks().size()) +
-                      " more");
+      leaks.add("'" + member.entry.path + "': " + std::to_string(scanner.count() - scanner.leaks().size()) + " more");
     }
   }
-  if (!leaks.empty()) {
-    refuse(
-        "the archive would tell where it was built (build it elsewhere or without debug paths, or accept a file with "
-        "--allow-leaks PATTERN):",
-        leaks);
-  }
+  leaks.report(ErrorKind::kCannotPack,
+               "the archive would tell where it was built (build it elsewhere or without debug paths, or accept a file "
+               "with --allow-leaks PATTERN):");
   result.summary = writer.finish();
 
   std::map<std::string, bundle::Digest> written;
   for (const bundle::Entry& entry : writer.toc().entries) written.emplace(entry.path, entry.digest);
-  std::vector<std::string> differing;
+  Faults differing;
   for (const PlannedMember& member : plan.members) {
     if (member.expected && written.at(member.entry.path) != *member.expected) {
-      differing.push_back("'" + member.source + "' (" + bundle::to_string(*member.expected) + " is recorded)");
+      differing.add("'" + (member.source.empty() ? member.entry.path : member.source) + "' (" +
+                    bundle::to_string(*member.expected) + " was expected)");
     }
   }
-  if (!differing.empty()) {
-    refuse("files are not as their vendor's RECORD says, or changed while they were packed: reinstall their packages:",
-           differing);
-  }
+  differing.report(ErrorKind::kCannotPack,
+                   "files are not as the RECORD of their wheel says (reinstall it), or not as they were when packing "
+                   "began (pack again):");
   return result;
 }
 

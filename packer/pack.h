@@ -22,8 +22,9 @@ struct PackResult {
   std::uint64_t leaks = 0;  // found and allowed
 };
 
-// Throws Error{kCannotPack} that lists every leak that is not allowed, or every vendor's file that is not as its RECORD
-// says; Error{kCannotPack} for an input that changes meanwhile. What the sink got is then no archive.
+// Throws Error{kCannotPack} that lists every leak that is not allowed, or every file whose digest is not the expected
+// one (a wheel's RECORD says it, or the plan); Error{kInternal} for an input that has another size or time than when it
+// was planned, or is gone. What the sink got is then no archive.
 PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink);
 
 }  // namespace holdall::packer

@@ -81,7 +81,7 @@ struct PlanOptions {
 
 // Collects a manifest's inputs. Nothing is written; file contents are read where they decide something (ELF headers,
 // text that names the prefix, RECORDs, digests of the model and of what is edited). Throws Error{kCannotPack,
-// kNotFound, kStorage}.
+// kNotFound, kStorage}, Error{kInternal} for a file that changes meanwhile.
 PackPlan plan_service(const Manifest& manifest, const BuildMachine& machine, const PlanOptions& options = {});
 
 }  // namespace holdall::packer

@@ -47,7 +47,10 @@ fi
 expect 6 "${as[@]}" ./pack-copy -m src/manifest.json -o made/x.tar.zst
 says "src/model/weights.bin': permission denied"
 only made
-chmod 0644 src/model/weights.bin; chmod 0 src/model
+chmod 0644 src/model/weights.bin; chmod 0 src/lib/libanswer.so.2
+expect 6 "${as[@]}" ./pack-copy -m src/manifest.json -o made/x.tar.zst
+says "lib/libanswer.so.2': permission denied"
+chmod 0644 src/lib/libanswer.so.2; chmod 0 src/model
 expect 6 "${as[@]}" ./pack-copy -m src/manifest.json -o made/x.tar.zst
 says "cannot list '$PWD/src/model': permission denied"
 only made

@@ -108,6 +108,24 @@ TEST(Closure, RefusesABrokenLibraryByName) {
       thrown_by([&] { compute_closure({program}, {}, {.library_paths = {folder.path("lib")}}); }).says("lib/libx.so"));
 }
 
+TEST(Closure, NamesAllBrokenFilesTogether) {
+  const TemporaryFolder folder;
+  folder.library("lib/libx.so");
+  folder.library("lib/liby.so");
+  const auto program = folder.program("program", "lib/libx.so lib/liby.so");
+  for (const char* const name : {"lib/libx.so", "lib/liby.so"}) {
+    folder.write(name, read_file(folder.path(name)).substr(0, 100));
+  }
+  const ClosureOptions options{.library_paths = {folder.path("lib")}};
+  const auto libraries = thrown_by([&] { compute_closure({program}, {}, options); });
+  EXPECT_EQ(libraries.kind, ErrorKind::kCannotPack);
+  EXPECT_TRUE(libraries.says("lib/libx.so'") && libraries.says("lib/liby.so'")) << libraries.message;
+  const auto programs = thrown_by([&] {
+    compute_closure({folder.path("lib/libx.so"), folder.path("lib/liby.so")}, {}, options);
+  });
+  EXPECT_TRUE(programs.says("lib/libx.so'") && programs.says("lib/liby.so'")) << programs.message;
+}
+
 TEST(Closure, RefusesStubsAndDriverLibrariesAmongTheInputs) {
   const TemporaryFolder folder;
   folder.library("stubs/libx.so");
