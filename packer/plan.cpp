@@ -191,14 +191,15 @@ class Planner {
   void explain_host_libraries(const Closure& closure) {
     for (const auto& [name, by] : closure.on_host) {
       const bool driver = is_driver_library(name);
-      plan_.explanations.push_back({.name = name,
-                                    .aliases = {},
-                                    .origin = driver ? "from the host: it must fit the kernel's driver"
-                                              : manifest_.libc == Libc::kBundled
-                                                  ? "from the host, or the bundle's own where that is too old"
-                                                  : "from the host: the C library goes with the host's loader",
-                                    .reason = "needed by",
-                                    .by = by});
+      plan_.explanations.push_back(
+          {.name = name,
+           .aliases = {},
+           .origin = driver ? "from the host: it must fit the kernel's driver"
+                     : manifest_.libc == Libc::kBundled
+                         ? "from the host; the bundle's own lies in libc/, for who starts its loader"
+                         : "from the host: the C library goes with the host's loader",
+           .reason = "needed by",
+           .by = by});
     }
   }
 
