@@ -9,7 +9,7 @@ make_conda "$PWD/envs/ml"
 
 for cache in with without; do
   [ $cache = with ] || rm -r envs/pkgs
-  # conda-pack's own command line, unchanged but for the program's name.
+  # conda-pack's own command line, unchanged but for the program's name and the format.
   arguments=(-p "$PWD/envs/ml" --format tar.gz --compress-level 1 -j 2 --exclude 'share/old*' --include '*.txt' -q)
   conda_pack "${arguments[@]}" -o "peer-$cache.tar.gz"
   "$pack" "${arguments[@]/tar.gz/tar.zst}" -o "ours-$cache.tar.zst" >/dev/null
