@@ -68,6 +68,7 @@ bool packs(const PackRequest& request) {
 
 // With --force, folders of the output are made, as conda-pack does.
 void check_output(const PackRequest& request) {
+  if (!packs(request)) return;
   std::error_code error;
   if (request.overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(request.output, error))) {
     throw Error(ErrorKind::kUsage, "output '" + request.output + "' exists: pass --force to replace it");
@@ -81,6 +82,7 @@ void check_output(const PackRequest& request) {
 
 // An archive in what it packs would pack itself.
 void refuse_output_inside(const PackRequest& request, const std::string& folder) {
+  if (!packs(request)) return;
   std::error_code error;
   const fs::path inside = fs::canonical(folder, error);
   for (fs::path at = fs::weakly_canonical(fs::absolute(request.output)).parent_path(); !error && !inside.empty();
@@ -110,7 +112,7 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   if (request.bundle_name) manifest.name = *request.bundle_name;
   if (request.bundle_version) manifest.version = *request.bundle_version;
   if (request.output.empty()) request.output = manifest.name + "." + request.format;
-  if (packs(request)) check_output(request);
+  check_output(request);
   provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, interrupt,
                  [&](const std::string& line) { say(request.verbosity, line); });
   if (const auto faults = check_inputs(manifest); !faults.empty()) {
@@ -150,8 +152,8 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
   kind_of_input(folder);  // is it there?
   const std::string name = request.bundle_name.value_or(bundle_name_of(folder));
   if (request.output.empty()) request.output = name + "." + request.format;
-  if (packs(request)) check_output(request);
-  if (packs(request)) refuse_output_inside(request, folder);
+  check_output(request);
+  refuse_output_inside(request, folder);
   request.input.folder = folder;
   say(request.verbosity, "collecting '" + folder + "'");
   const auto check = [&] { interrupt.check(); };

@@ -208,9 +208,12 @@ PackRequest validated(const Arguments& arguments) {
                 "--explain is for a manifest: the libraries of an environment are all that lie in it");
   }
   if (!request.manifest.empty() &&
-      !(request.input.filters.empty() && request.dest_prefix.empty() && request.arcroot.empty())) {
-    throw Error(ErrorKind::kUsage,
-                "--exclude, --include, --arcroot and --dest-prefix are for environments, not for a manifest");
+      !(request.input.filters.empty() && request.dest_prefix.empty() && request.arcroot.empty() &&
+        arguments.python_prefix.empty() && !arguments.with_python)) {
+    throw Error(
+        ErrorKind::kUsage,
+        "--exclude, --include, --arcroot, --dest-prefix, --with-python and --python-prefix are for environments, "
+        "not for a manifest: its layers say for themselves what is theirs");
   }
   require_match(request.bundle_name, "--bundle-name", "(?!\\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._+-]{0,63}");
   require_match(request.bundle_version, "--bundle-version", "[A-Za-z0-9._+-]{1,64}");

@@ -33,6 +33,16 @@ rm -r envs opt app
 grep -qx "root = $PWD/there/env/share" there/env/etc/tool.conf || fail "the environment says $(cat there/env/etc/tool.conf)"
 [ "$(cat there/readme.txt)" = app ] || fail "the application is not there"
 
+# What is packed of a venv, a layer says itself: the option would be for none of them.
+expect 2 "$pack" -m m/manifest.json -o y.tar.zst --python-prefix /usr; says "--python-prefix are for environments"
+
+# Only what writes an archive minds where it would lie.
+mkdir inside
+echo '{"name": "inside", "version": "1", "layers": [{"prefix": "../inside"}]}' >m/inside.json
+(cd inside && "$pack" -m ../m/inside.json >../out 2>../err) && fail "an archive in its own layer"
+says "lies in what is packed"
+(cd inside && "$pack" -m ../m/inside.json --report >../out 2>../err) || fail "a report was refused: $(cat err)"
+
 # Two of them for one place.
 mkdir -p one two; echo 1 >one/f; echo 2 >two/f
 echo '{"name": "n", "version": "1", "layers": [{"prefix": "../one"}, {"prefix": "../two"}]}' >m/clash.json
