@@ -3,6 +3,7 @@
 Absolute seconds depend on the machine and its mood; the ratio of two commands that ran one after the other does not, much.
 Writes build/bench/<name>.json.
 """
+import functools
 import json
 import os
 import pathlib
@@ -64,13 +65,13 @@ def compare(name, payload_bytes, commands, before=lambda label: None, sizes=None
     OUT.joinpath(f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
+@functools.cache
 def tree():
-    """The unpacked CUDA bundle: the files that every command packs or unpacks."""
-    if not (OUT / "cuda.tar.zst").exists():
-        subprocess.run([BIN / "holdall-pack", "-q", "-m", MANIFEST, "-o", OUT / "cuda.tar.zst"], check=True,
-                       stdout=subprocess.DEVNULL)
-    if not (OUT / "tree").exists():
-        subprocess.run([BIN / "holdall", "extract", "-q", OUT / "cuda.tar.zst", "-C", OUT / "tree"], check=True)
+    """The unpacked CUDA bundle, made anew by these programs in each run: the files that every command packs or unpacks."""
+    shutil.rmtree(OUT / "tree", ignore_errors=True)
+    subprocess.run([BIN / "holdall-pack", "-q", "-f", "-m", MANIFEST, "-o", OUT / "cuda.tar.zst"], check=True,
+                   stdout=subprocess.DEVNULL)
+    subprocess.run([BIN / "holdall", "extract", "-q", OUT / "cuda.tar.zst", "-C", OUT / "tree"], check=True)
     return sum(p.stat().st_size for p in (OUT / "tree").rglob("*") if p.is_file() and not p.is_symlink())
 
 
@@ -86,9 +87,7 @@ def pack():
 
 def unpack():
     payload = tree()
-    peer = OUT / "peer.tar.zst"
-    if not peer.exists():
-        timed(f"tar -C tree -cf - . | zstd -q -f -3 -T2 -o {peer}")
+    timed("tar -C tree -cf - . | zstd -q -f -3 -T2 -o peer.tar.zst")  # of this tree, whatever an earlier run left
 
     def before(_label):
         shutil.rmtree(OUT / "unpacked", ignore_errors=True)
