@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
-#include <sstream>
 #include <string_view>
 
 #include "packer/input_file.h"
@@ -79,7 +79,6 @@ std::shared_ptr<const DebianPackage> DebianRecords::describe(const std::string& 
   const std::string prefix = package->name + ":";
   for (auto at = versions_.lower_bound(prefix); at != versions_.end() && at->first.starts_with(prefix); ++at) {
     if (colon != list_name.npos && at->first != list_name) continue;
-    package->architecture = at->first.substr(prefix.size());
     package->version = at->second;
   }
   const std::string copyright = root_ + "/usr/share/doc/" + package->name + "/copyright";

@@ -3,7 +3,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,9 +10,8 @@
 namespace holdall::packer {
 
 struct DebianPackage {
-  std::string name;          // "zlib1g"
-  std::string architecture;  // "amd64"
-  std::string version;       // "1:1.2.13.dfsg-1"
+  std::string name;     // "zlib1g"
+  std::string version;  // "1:1.2.13.dfsg-1"
   // usr/share/doc/<name>/copyright and the common licences that it refers to: the file, and its name below a folder of
   // licences. Sorted; empty if the documentation was left out of the installation.
   std::vector<std::pair<std::string, std::string>> licences;

@@ -1,7 +1,6 @@
 // Faults of the inputs, gathered so that one run names them all.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <vector>
 

@@ -5,11 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
-#include <list>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "bundle/error.h"
@@ -26,7 +23,6 @@
 #include "packer/licences.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
-#include "packer/requirements.h"
 
 namespace holdall::packer {
 namespace {

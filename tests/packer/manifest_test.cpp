@@ -1,7 +1,5 @@
 #include "packer/manifest.h"
 
-#include <algorithm>
-
 #include "tests/packer/fixtures.h"
 
 namespace holdall::packer {

@@ -40,19 +40,10 @@ class Checkout {
 
   void record(const std::string& library, const std::string& wheel) const {
     const std::string bytes = read_file(folder.path(library));
-    const auto digest = bundle::sha256(std::as_bytes(std::span(bytes)));
-    std::string base64;
-    const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    unsigned held = 0, bits = 0;
-    for (const unsigned byte : digest) {
-      held = (held << 8 | byte) & 0xffff;
-      for (bits += 8; bits >= 6; bits -= 6) base64 += alphabet[held >> (bits - 6) & 63];
-    }
-    base64 += alphabet[held << (6 - bits) & 63];
+    const std::string digest = record_digest(bundle::sha256(std::as_bytes(std::span(bytes))));
     const std::string info = wheel + ".dist-info";
-    folder.write("site/" + info + "/RECORD", library.substr(5) + ",sha256=" + base64 + ",1\r\n" + info +
-                                                 "/licenses/License.txt,sha256=" + base64 + ",9\n" + info +
-                                                 "/RECORD,,\n");
+    folder.write("site/" + info + "/RECORD", library.substr(5) + "," + digest + ",1\r\n" + info +
+                                                 "/licenses/License.txt," + digest + ",9\n" + info + "/RECORD,,\n");
     folder.write("site/" + info + "/licenses/License.txt", "a licence\n");
   }
 
@@ -261,7 +252,6 @@ TEST(Pack, AcceptsLeaksByPattern) {
   checkout.folder.write("model/notes.txt", "trained on buildbox\n");
   PackOptions options;
   options.allowed_leaks = {"model/*.txt"};
-  std::string archive;
   const PackResult result = pack(checkout.plan(), options, [](std::span<const std::byte>) {});
   EXPECT_EQ(result.leaks, 1U);
   options.allowed_leaks = {"share/*"};
