@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "runtime/error.h"
+#include "runtime/files/files.h"
 #include "runtime/image/codecs.h"
 
 namespace holdall::runtime::image {
@@ -51,6 +52,15 @@ Picture decode(std::span<const std::byte> bytes, std::uint64_t max_pixels) {
     refuse_picture(bytes.empty() ? "it is empty" : "it is neither PNG, JPEG nor WebP");
   }
   return turn_upright(std::move(decoded.picture), decoded.orientation);
+}
+
+Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels) {
+  const auto bytes = files::read_file(file);
+  try {
+    return decode(bytes, max_pixels);
+  } catch (const Error& error) {
+    throw Error(error.kind(), "cannot use picture '" + file.string() + "': " + error.what(), error.param());
+  }
 }
 
 std::vector<std::byte> encode(const Picture& picture, const EncodeOptions& options) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@ enum class Format { kPng, kJpeg, kWebp };
 // anything of the picture's size is allocated. Throws Error{kBadRequest, …, "image"} for what is no picture, is broken,
 // truncated or too large.
 Picture decode(std::span<const std::byte> bytes, std::uint64_t max_pixels);
+
+// decode() of a file, which its errors name. Throws Error{kNotFound, kStorage} too.
+Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels);
 
 struct EncodeOptions {
   Format format = Format::kPng;

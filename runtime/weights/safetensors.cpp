@@ -9,9 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <unordered_map>
 
 #include "runtime/error.h"
+#include "runtime/files/files.h"
 #include "runtime/weights/json.h"
 
 namespace holdall::runtime::weights {
@@ -57,7 +59,6 @@ class Descriptor {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -205,21 +206,6 @@ at::Tensor Safetensors::view(const std::string& name) const {
   return at::from_blob(const_cast<char*>(state_->data + entry.begin), entry.shape, at::TensorOptions(entry.type));
 }
 
-namespace {
-
-void write_all(int fd, const void* data, std::size_t size, const std::filesystem::path& file) {
-  const char* next = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t written = ::write(fd, next, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) failed("write", file, errno);
-    next += written;
-    size -= static_cast<std::size_t>(written);
-  }
-}
-
-}  // namespace
-
 void write_safetensors(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors) {
   json header = json::object();
   std::uint64_t offset = 0;
@@ -237,22 +223,14 @@ void write_safetensors(const std::filesystem::path& file, const std::map<std::st
   std::array<unsigned char, 8> size{};
   for (std::size_t i = 0; i < size.size(); ++i) size[i] = static_cast<unsigned char>(text.size() >> (8 * i));
 
-  std::string temporary = file.string() + ".XXXXXX";
-  Descriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (fd.get() < 0) failed("create a file beside", file, errno);
-  try {
-    write_all(fd.get(), size.data(), size.size(), file);
-    write_all(fd.get(), text.data(), text.size(), file);
-    for (const auto& [name, tensor] : tensors) {
-      const at::Tensor plain = tensor.to(at::kCPU).contiguous();
-      write_all(fd.get(), plain.const_data_ptr(), plain.nbytes(), file);
-    }
-    if (::fchmod(fd.get(), 0644) != 0 || ::close(fd.release()) != 0) failed("write", file, errno);
-    if (::rename(temporary.c_str(), file.c_str()) != 0) failed("write", file, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
+  files::NewFile out(file);
+  out.write(std::as_bytes(std::span(size)));
+  out.write(std::as_bytes(std::span(text)));
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor plain = tensor.to(at::kCPU).contiguous();
+    out.write({static_cast<const std::byte*>(plain.const_data_ptr()), plain.nbytes()});
   }
+  out.commit();
 }
 
 }  // namespace holdall::runtime::weights

@@ -8,11 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/error.h"
+#include "runtime/files/files.h"
 #include "runtime/image/codec.h"
 #include "runtime/pipelines/model_manifest.h"
 #include "runtime/pipelines/pipeline.h"
 #include "runtime/worker/interrupts.h"
-#include "runtime/worker/output_file.h"
 #include "runtime/worker/step_progress.h"
 
 namespace holdall::runtime::worker {
@@ -53,15 +53,6 @@ void require_folder_of(const std::filesystem::path& file) {
     throw Error(ErrorKind::kStorage, "cannot write '" + file.string() + "': it is a folder");
 }
 
-image::Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels) {
-  const auto bytes = read_file(file);
-  try {
-    return image::decode(bytes, max_pixels);
-  } catch (const Error& error) {
-    throw Error(error.kind(), "cannot use picture '" + file.string() + "': " + error.what(), error.param());
-  }
-}
-
 void report(const EditArguments& arguments, const pipelines::Result& result) {
   if (!arguments.json) {
     std::cout << arguments.output.string() << '\n';
@@ -95,7 +86,7 @@ void run_edit(const EditArguments& arguments) {
   require_folder_of(arguments.output);
   if (!arguments.dump.empty()) require_folder_of(arguments.dump);
   const auto max_pixels = pipelines::read_model_manifest(arguments.model).max_pixels;
-  for (const auto& file : arguments.images) request.images.push_back(read_picture(file, max_pixels));
+  for (const auto& file : arguments.images) request.images.push_back(image::read_picture(file, max_pixels));
   if (arguments.true_cfg_scale > 1.0 && !arguments.negative_prompt)
     std::cerr << "warning: --true-cfg-scale has no effect without --negative-prompt; the released models want \" \"\n";
 
@@ -110,7 +101,9 @@ void run_edit(const EditArguments& arguments) {
   const auto result = pipeline->run(request);
   const auto bytes = image::encode(result.picture, encoding);
   if (!writing.owns_lock()) writing = interrupts->hold();
-  write_file(arguments.output, bytes);
+  files::NewFile file(arguments.output);
+  file.write(bytes);
+  file.commit();
   report(arguments, result);
 }
 

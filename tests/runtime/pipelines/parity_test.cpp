@@ -8,7 +8,6 @@
 #include "runtime/pipelines/pipeline.h"
 #include "runtime/weights/config.h"
 #include "runtime/weights/safetensors.h"
-#include "tests/runtime/checks.h"
 #include "tests/support/temporary_folder.h"
 
 namespace holdall::runtime::pipelines {
@@ -22,8 +21,7 @@ const char* const kCases[] = {"one_image", "two_images", "no_guidance", "areas"}
 const char* const kBfloat16Cases[] = {"two_images", "no_guidance"};
 
 image::Picture read_picture(const std::filesystem::path& file) {
-  const std::string bytes = tests::read_bytes(file);
-  return image::decode(std::as_bytes(std::span(bytes)), 1 << 24);
+  return image::read_picture(file, 1 << 24);
 }
 
 Request read_request(const std::string& name) {

@@ -1,4 +1,4 @@
-#include "runtime/worker/output_file.h"
+#include "runtime/files/files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 #include "runtime/error.h"
 
-namespace holdall::runtime::worker {
+namespace holdall::runtime::files {
 
 namespace {
 
@@ -29,7 +29,6 @@ class Descriptor {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
-  int close() { return ::close(std::exchange(fd_, -1)); }
 
  private:
   int fd_;
@@ -51,23 +50,30 @@ std::vector<std::byte> read_file(const std::filesystem::path& file) {
   }
 }
 
-void write_file(const std::filesystem::path& file, std::span<const std::byte> bytes) {
-  std::string temporary = file.string() + ".XXXXXX";
-  Descriptor fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (fd.get() < 0) failed("create", file, errno);
-  try {
-    while (!bytes.empty()) {
-      const ssize_t count = ::write(fd.get(), bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) failed("write", file, errno);
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
-    if (::fchmod(fd.get(), 0644) != 0 || fd.close() != 0) failed("write", file, errno);
-    if (::rename(temporary.c_str(), file.c_str()) != 0) failed("write", file, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
+NewFile::NewFile(std::filesystem::path file)
+    : file_(std::move(file)), temporary_(file_.string() + ".XXXXXX"), fd_(::mkostemp(temporary_.data(), O_CLOEXEC)) {
+  if (fd_ < 0) failed("create", file_, errno);
+}
+
+NewFile::~NewFile() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void NewFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) failed("write", file_, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
 }
 
-}  // namespace holdall::runtime::worker
+void NewFile::commit() {
+  if (::fchmod(fd_, 0644) != 0 || ::close(std::exchange(fd_, -1)) != 0 ||
+      ::rename(temporary_.c_str(), file_.c_str()) != 0)
+    failed("write", file_, errno);
+  temporary_.clear();
+}
+
+}  // namespace holdall::runtime::files
