@@ -1,13 +1,10 @@
 #include "runtime/pipelines/warm_up.h"
 
-#include <cerrno>
-#include <cmath>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
+#include <functional>
 #include <limits>
 #include <sstream>
+#include <string>
 
 #include "runtime/error.h"
 #include "runtime/image/codec.h"
@@ -16,14 +13,31 @@ namespace holdall::runtime::pipelines {
 
 namespace {
 
-image::Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels) {
-  std::ifstream stream(file, std::ios::binary);
-  const int error = errno;
-  if (!stream)
-    throw Error(std::filesystem::exists(file) ? ErrorKind::kStorage : ErrorKind::kNotFound,
-                "cannot open '" + file.string() + "': " + std::strerror(error));
-  const std::vector<char> bytes{std::istreambuf_iterator<char>(stream), {}};
-  return image::decode(std::as_bytes(std::span(bytes)), max_pixels);
+// What the manifest asks for and the model refuses is the model's fault: there is no request whose fault it could be.
+void blaming_the_model(const std::string& what, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kBadRequest) throw;
+    throw Error(ErrorKind::kBadModel, "cannot run " + what + ": " + error.what());
+  }
+}
+
+void check(Pipeline& pipeline, const GoldenEdit& golden, std::uint64_t max_pixels) {
+  Request request;
+  request.images.push_back(image::read_picture(golden.image, max_pixels));
+  const image::Picture expected = image::read_picture(golden.output, max_pixels);
+  request.prompt = golden.prompt;
+  request.negative_prompt = golden.negative_prompt;
+  request.seed = golden.seed;
+  request.steps = golden.steps;
+  const double difference = mean_difference(pipeline.run(request).picture, expected);
+  if (difference <= golden.tolerance) return;
+  std::ostringstream message;
+  message << "the golden edit differs from '" << golden.output.string() << "' by " << difference
+          << " grey levels on average, at most " << golden.tolerance
+          << " are allowed: the weights are not those of the manifest";
+  throw Error(ErrorKind::kBadModel, message.str());
 }
 
 }  // namespace
@@ -37,27 +51,15 @@ void warm_up(Pipeline& pipeline, const ModelManifest& manifest) {
     if (manifest.default_true_cfg_scale > 1) request.negative_prompt = " ";
     request.steps = 1;
     request.size = size;
-    pipeline.run(request);
+    blaming_the_model("the warm-up of " + std::to_string(size.width) + "x" + std::to_string(size.height) + " pixels",
+                      [&] { pipeline.run(request); });
   }
 }
 
 void check_golden_edits(Pipeline& pipeline, const ModelManifest& manifest) {
-  for (const GoldenEdit& golden : manifest.golden) {
-    Request request;
-    request.images.push_back(read_picture(golden.image, manifest.max_pixels));
-    request.prompt = golden.prompt;
-    request.negative_prompt = golden.negative_prompt;
-    request.seed = golden.seed;
-    request.steps = golden.steps;
-    const double difference =
-        mean_difference(pipeline.run(request).picture, read_picture(golden.output, manifest.max_pixels));
-    if (difference <= golden.tolerance) continue;
-    std::ostringstream message;
-    message << "the golden edit differs from '" << golden.output.string() << "' by " << difference
-            << " grey levels on average, at most " << golden.tolerance
-            << " are allowed: the weights are not those of the manifest";
-    throw Error(ErrorKind::kBadModel, message.str());
-  }
+  for (const GoldenEdit& golden : manifest.golden)
+    blaming_the_model("the golden edit of '" + golden.image.string() + "'",
+                      [&] { check(pipeline, golden, manifest.max_pixels); });
 }
 
 double mean_difference(const image::Picture& a, const image::Picture& b) {

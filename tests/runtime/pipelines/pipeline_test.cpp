@@ -152,8 +152,27 @@ TEST_F(PipelineTest, FailsAGoldenEditThatComesOutOtherwise) {
   auto manifest = read_model_manifest(kDemo);
   manifest.golden.at(0).seed += 1;
   EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kBadModel, "golden edit differs", "at most 2");
-  manifest.golden.at(0).image = folder_.path() / "absent.png";
-  EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kNotFound, "absent.png");
+}
+
+TEST_F(PipelineTest, NamesAGoldenPictureThatCannotBeUsed) {
+  auto manifest = read_model_manifest(kDemo);
+  auto& golden = manifest.golden.at(0);
+  for (auto* picture : {&golden.image, &golden.output}) {
+    const auto good = *picture;
+    *picture = folder_.path() / "absent.png";
+    EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kNotFound, "absent.png");
+    *picture = folder_.path();  // can be opened, not read
+    EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kStorage, "cannot read", folder_.path().c_str());
+    *picture = folder_.write("text.png", "no picture");
+    EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kBadModel, "text.png", "neither PNG");
+    *picture = good;
+  }
+}
+
+TEST_F(PipelineTest, BlamesTheModelForAWarmUpThatItRefuses) {
+  ModelManifest manifest;
+  manifest.warm_up = {{8, 64}};
+  EXPECT_REFUSAL(warm_up(*pipeline_, manifest), kBadModel, "warm-up of 8x64");
 }
 
 TEST(MeanDifference, IsInfiniteForOtherSizes) {
