@@ -23,8 +23,8 @@ void refuse_picture(const std::string& why) {
 
 Picture checked_picture(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels) {
   const std::string size = std::to_string(width) + "x" + std::to_string(height) + " pixels";
-  constexpr std::uint64_t kLongestSide = 1U
-                                         << 24;  // far above every format's own limit that decodes here; keeps int safe
+  // Far above the limit of every format that decodes here; keeps int safe.
+  constexpr std::uint64_t kLongestSide = 1U << 24;
   if (width == 0 || height == 0) refuse_picture("it has " + size);
   if (width > kLongestSide || height > kLongestSide || width * height > max_pixels) {
     refuse_picture("it has " + size + ", more than " + std::to_string(max_pixels) + ": send a smaller one");

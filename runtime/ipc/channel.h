@@ -9,16 +9,14 @@
 //   {"type":"cancel","id":…}
 //   {"type":"stop"}                                          finish what runs, then exit 0
 // worker → service
-//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda"}}       after load
-//   and warm-up
 //   {"type":"status","text":…,"stage":"loading|warming"}     until ready
+//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda"}}       after load and warm-up
 //   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
-//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,"seconds":{"text","denoise","vae","encode"}}   part:
-//   the picture
+//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,
+//    "seconds":{"text","denoise","vae","encode"}}            part: the picture
 //   {"type":"error","id":…,"kind":"bad_request|out_of_memory|cancelled|internal","message":…,"param":…}
 //   {"type":"fatal","kind":…,"message":…}                    cannot load or warm up; the worker exits
-// Kinds are named in kinds.h. "cancel" has no reply
-// of its own, the edit's "error" or "done" is it.
+// Kinds are named in kinds.h. "cancel" has no reply of its own, the edit's "error" or "done" is it.
 #pragma once
 
 #include <cstddef>

@@ -34,11 +34,9 @@ using image::Size;
 // embeddings, a hard count in the reference.
 constexpr const char* kPromptBefore =
     "<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, "
-    "background), then "
-    "explain how the user's text instruction should alter or modify the image. Generate a new image that meets the "
-    "user's "
-    "requirements while maintaining consistency with the original input where "
-    "appropriate.<|im_end|>\n<|im_start|>user\n";
+    "background), then explain how the user's text instruction should alter or modify the image. Generate a new image "
+    "that meets the user's requirements while maintaining consistency with the original input where appropriate."
+    "<|im_end|>\n<|im_start|>user\n";
 constexpr const char* kPromptAfter = "<|im_end|>\n<|im_start|>assistant\n";
 constexpr std::int64_t kDroppedTokens = 64;
 constexpr int kMostSteps = 1000;
