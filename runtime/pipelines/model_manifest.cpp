@@ -1,8 +1,9 @@
 #include "runtime/pipelines/model_manifest.h"
 
-#include <limits>
+#include <iomanip>
+#include <sstream>
 
-#include "runtime/error.h"
+#include "runtime/pipelines/limits.h"
 #include "runtime/weights/config.h"
 
 namespace holdall::runtime::pipelines {
@@ -11,17 +12,16 @@ namespace {
 
 using weights::Config;
 
-double positive(const Config& config, const std::string& pointer, double fallback) {
-  const double value = config.get<double>(pointer, fallback);
-  if (!(value > 0 && value <= 1e12)) config.refuse(pointer, "needs to be greater than 0 and at most 1e12");
-  return value;
-}
+constexpr Range kMaxPixels{1, 1e12};
+constexpr Range kWarmUpSide{1, kLongestSide};
+constexpr Range kTolerance{0, 255};
 
-int small(const Config& config, const std::string& pointer, std::int64_t value, std::int64_t least, std::int64_t most) {
-  if (value < least || value > most)
-    config.refuse(pointer,
-                  "is " + std::to_string(value) + ", needed " + std::to_string(least) + " to " + std::to_string(most));
-  return static_cast<int>(value);
+template <class Number>
+Number within(const Range& range, const Config& config, const std::string& pointer, Number value) {
+  if (range.contains(static_cast<double>(value))) return value;
+  std::ostringstream found;
+  found << std::setprecision(15) << value;
+  config.refuse(pointer, "is " + found.str() + ", needed " + range.text());
 }
 
 GoldenEdit read_golden(const Config& config, const std::string& at, const std::filesystem::path& folder) {
@@ -34,10 +34,8 @@ GoldenEdit read_golden(const Config& config, const std::string& at, const std::f
   if (seed < 0) config.refuse(at + "/seed", "is negative");
   golden.seed = static_cast<std::uint64_t>(seed);
   if (const auto steps = config.find<std::int64_t>(at + "/steps"))
-    golden.steps = small(config, at + "/steps", *steps, 1, 1000);
-  golden.tolerance = config.get<double>(at + "/tolerance");
-  if (!(golden.tolerance >= 0 && golden.tolerance <= 255))
-    config.refuse(at + "/tolerance", "needs to lie between 0 and 255");
+    golden.steps = static_cast<int>(within(kSteps, config, at + "/steps", *steps));
+  golden.tolerance = within(kTolerance, config, at + "/tolerance", config.get<double>(at + "/tolerance"));
   return golden;
 }
 
@@ -65,20 +63,23 @@ ModelManifest read_model_manifest(const std::filesystem::path& model, const std:
   const auto config = Config::read(model / "holdall.json");
   manifest.name = config.get<std::string>("/name", manifest.name);
   if (manifest.name.empty()) config.refuse("/name", "is empty");
-  manifest.vae_area = positive(config, "/vae_area", manifest.vae_area);
-  manifest.condition_area = positive(config, "/condition_area", manifest.condition_area);
-  manifest.default_steps =
-      small(config, "/default_steps", config.get<std::int64_t>("/default_steps", manifest.default_steps), 1, 1000);
-  manifest.default_true_cfg_scale = positive(config, "/default_true_cfg_scale", manifest.default_true_cfg_scale);
+  const auto number = [&](const char* pointer, double fallback, const Range& range) {
+    return within(range, config, pointer, config.get<double>(pointer, fallback));
+  };
+  manifest.vae_area = number("/vae_area", manifest.vae_area, kArea);
+  manifest.condition_area = number("/condition_area", manifest.condition_area, kArea);
+  manifest.default_true_cfg_scale = number("/default_true_cfg_scale", manifest.default_true_cfg_scale, kTrueCfgScale);
   manifest.max_pixels =
-      static_cast<std::uint64_t>(positive(config, "/max_pixels", static_cast<double>(manifest.max_pixels)));
+      static_cast<std::uint64_t>(number("/max_pixels", static_cast<double>(manifest.max_pixels), kMaxPixels));
+  manifest.default_steps = static_cast<int>(
+      within(kSteps, config, "/default_steps", config.get<std::int64_t>("/default_steps", manifest.default_steps)));
   manifest.languages = config.get<std::vector<std::string>>("/languages", {});
   for (std::size_t i = 0; i < config.count("/warm_up"); ++i) {
     const std::string pointer = "/warm_up/" + std::to_string(i);
     const auto size = config.get<std::vector<std::int64_t>>(pointer);
     if (size.size() != 2) config.refuse(pointer, "needs to be [width, height]");
-    manifest.warm_up.push_back(
-        {small(config, pointer, size[0], 16, 16384), small(config, pointer, size[1], 16, 16384)});
+    const auto side = [&](std::int64_t value) { return static_cast<int>(within(kWarmUpSide, config, pointer, value)); };
+    manifest.warm_up.push_back({side(size[0]), side(size[1])});
   }
   if (golden.empty()) manifest.golden = read_goldens(config, model);
   return manifest;

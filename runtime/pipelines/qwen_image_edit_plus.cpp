@@ -5,8 +5,8 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
@@ -17,6 +17,7 @@
 #include "runtime/models/autoencoder_qwen_image.h"
 #include "runtime/models/qwen2_5_vl.h"
 #include "runtime/models/transformer_qwen_image.h"
+#include "runtime/pipelines/limits.h"
 #include "runtime/pipelines/model_manifest.h"
 #include "runtime/schedulers/flow_match_euler.h"
 #include "runtime/weights/config.h"
@@ -39,7 +40,6 @@ constexpr const char* kPromptBefore =
     "<|im_end|>\n<|im_start|>user\n";
 constexpr const char* kPromptAfter = "<|im_end|>\n<|im_start|>assistant\n";
 constexpr std::int64_t kDroppedTokens = 64;
-constexpr int kMostSteps = 1000;
 
 double ratio(const Picture& picture) {
   return static_cast<double>(picture.width) / picture.height;
@@ -134,12 +134,13 @@ class QwenImageEditPlus final : public Pipeline {
       throw Error(ErrorKind::kBadRequest, "this model edits pictures: give at least one", "image");
     Plan plan{};
     plan.steps = request.steps.value_or(manifest_.default_steps);
-    if (plan.steps < 1 || plan.steps > kMostSteps)
-      throw Error(ErrorKind::kBadRequest, "cannot run " + std::to_string(plan.steps) + " steps: needed 1 to 1000",
-                  "steps");
+    if (!kSteps.contains(plan.steps))
+      throw Error(ErrorKind::kBadRequest,
+                  "cannot run " + std::to_string(plan.steps) + " steps: needed " + kSteps.text(), "steps");
     plan.true_cfg_scale = request.true_cfg_scale.value_or(manifest_.default_true_cfg_scale);
-    if (!std::isfinite(plan.true_cfg_scale) || plan.true_cfg_scale < 0 || plan.true_cfg_scale > 1000)
-      throw Error(ErrorKind::kBadRequest, "cannot use this true_cfg_scale: needed 0 to 1000", "true_cfg_scale");
+    if (!kTrueCfgScale.contains(plan.true_cfg_scale))
+      throw Error(ErrorKind::kBadRequest, "cannot use this true_cfg_scale: needed " + kTrueCfgScale.text(),
+                  "true_cfg_scale");
     plan.guided = plan.true_cfg_scale > 1 && request.negative_prompt;
 
     const double vae_area = area(request.vae_area, manifest_.vae_area, "vae_area");
@@ -158,8 +159,9 @@ class QwenImageEditPlus final : public Pipeline {
 
   static double area(const std::optional<double>& asked, double fallback, const char* name) {
     const double value = asked.value_or(fallback);
-    if (!(value >= 256 && value <= 1e9))
-      throw Error(ErrorKind::kBadRequest, std::string("cannot use this ") + name + ": needed 256 to 1e9 pixels", name);
+    if (!kArea.contains(value))
+      throw Error(ErrorKind::kBadRequest,
+                  std::string("cannot use this ") + name + ": needed " + kArea.text() + " pixels", name);
     return value;
   }
 
@@ -168,10 +170,11 @@ class QwenImageEditPlus final : public Pipeline {
   Size whole_tokens(const Size& size) const {
     const int side = token_side();
     const Size floored{size.width / side * side, size.height / side * side};
-    if (size.width < side || size.height < side || std::max(size.width, size.height) > 16384)
+    if (size.width < side || size.height < side || std::max(size.width, size.height) > kLongestSide)
       throw Error(ErrorKind::kBadRequest,
                   "cannot make a picture of " + std::to_string(size.width) + " × " + std::to_string(size.height) +
-                      ": needed " + std::to_string(side) + " to 16384 pixels on each side",
+                      ": needed " + std::to_string(side) + " to " + std::to_string(kLongestSide) +
+                      " pixels on each side",
                   "size");
     return floored;
   }

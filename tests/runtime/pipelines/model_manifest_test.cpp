@@ -75,10 +75,13 @@ TEST_F(ModelManifestTest, LetsOtherGoldenEditsReplaceItsOwn) {
 }
 
 TEST_F(ModelManifestTest, NamesTheFieldThatIsWrong) {
-  EXPECT_REFUSAL(read(R"({"vae_area": 0})"), kBadModel, "holdall.json", "'/vae_area'");
+  EXPECT_REFUSAL(read(R"({"vae_area": 255})"), kBadModel, "holdall.json",
+                 "'/vae_area' is 255, needed 256 to 1000000000");
   EXPECT_REFUSAL(read(R"({"default_steps": 0})"), kBadModel, "'/default_steps' is 0");
   EXPECT_REFUSAL(read(R"({"default_steps": "4"})"), kBadModel, "'/default_steps' is \"4\"");
+  EXPECT_REFUSAL(read(R"({"condition_area": 1e10})"), kBadModel, "'/condition_area' is 10000000000");
   EXPECT_REFUSAL(read(R"({"default_true_cfg_scale": -1})"), kBadModel, "'/default_true_cfg_scale'");
+  EXPECT_REFUSAL(read(R"({"default_true_cfg_scale": 1000.5})"), kBadModel, "is 1000.5, needed 0 to 1000");
   EXPECT_REFUSAL(read(R"({"warm_up": [[64]]})"), kBadModel, "'/warm_up/0'");
   EXPECT_REFUSAL(read(R"({"warm_up": [[64, 64], [64, 99999999]]})"), kBadModel, "'/warm_up/1'", "99999999");
   EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p"}})"), kBadModel, "'/golden/image' is missing");

@@ -135,7 +135,7 @@ TEST_F(PipelineTest, RefusesRequestsThatCannotBeDone) {
   refuse([](Request& r) { r.steps = 1001; }, "steps", "1001");
   refuse([](Request& r) { r.true_cfg_scale = std::nan(""); }, "true_cfg_scale", "0 to 1000");
   refuse([](Request& r) { r.vae_area = 0; }, "vae_area", "256");
-  refuse([](Request& r) { r.condition_area = 1e30; }, "condition_area", "1e9");
+  refuse([](Request& r) { r.condition_area = 1e30; }, "condition_area", "1000000000");
   refuse([](Request& r) { r.size = image::Size{15, 64}; }, "size", "15");
   refuse([](Request& r) { r.size = image::Size{-64, 64}; }, "size", "-64");
   refuse([](Request& r) { r.size = image::Size{1 << 30, 64}; }, "size", "16384");
