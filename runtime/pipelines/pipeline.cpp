@@ -9,7 +9,7 @@ namespace holdall::runtime::pipelines {
 
 namespace {
 
-using Loader = std::unique_ptr<Pipeline> (*)(const std::filesystem::path&, const Placement&);
+using Loader = std::unique_ptr<Pipeline> (*)(const std::filesystem::path&, const ModelManifest&, const Placement&);
 struct Supported {
   const char* class_name;
   Loader load;
@@ -18,7 +18,8 @@ constexpr Supported kSupported[] = {{"QwenImageEditPlusPipeline", load_qwen_imag
 
 }  // namespace
 
-std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const LoadOptions& options) {
+std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const ModelManifest& manifest,
+                               const LoadOptions& options) {
   if (!std::filesystem::is_directory(model))
     throw Error(ErrorKind::kNotFound, "cannot find the model folder '" + model.string() + "'");
   const auto index = weights::Config::read(model / "model_index.json");
@@ -29,7 +30,7 @@ std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const LoadOpt
     if (name != supported.class_name) continue;
     std::unique_ptr<Pipeline> pipeline;
     const Placement placement = place(options);
-    translating_errors([&] { pipeline = supported.load(model, placement); });
+    translating_errors([&] { pipeline = supported.load(model, manifest, placement); });
     return pipeline;
   }
   index.refuse("/_class_name", "is '" + name + "', which is not supported: this build runs " + known);

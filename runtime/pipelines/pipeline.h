@@ -11,6 +11,7 @@
 
 #include "runtime/image/picture.h"
 #include "runtime/image/resize.h"
+#include "runtime/pipelines/model_manifest.h"
 
 namespace holdall::runtime::pipelines {
 
@@ -40,7 +41,7 @@ struct Result {
 };
 
 struct LoadOptions {
-  std::string device = "cpu";  // "cpu", "cuda", "cuda:N"
+  std::string device = "cpu";  // "auto", "cpu", "cuda", "cuda:N"
   std::string dtype;           // "float32", "bfloat16", "float16"; empty: bfloat16 on CUDA, float32 on CPU
 };
 
@@ -53,7 +54,9 @@ class Pipeline {
   virtual const std::string& class_name() const = 0;
 };
 
-// Dispatches on model_index.json's _class_name and refuses what is unknown by name. Throws Error{kNotFound, kBadModel}.
-std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const LoadOptions& options);
+// Dispatches on model_index.json's _class_name and refuses what is unknown by name. `manifest`: the model's, for the
+// defaults of its edits. Throws Error{kNotFound, kBadModel}.
+std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const ModelManifest& manifest,
+                               const LoadOptions& options);
 
 }  // namespace holdall::runtime::pipelines

@@ -18,7 +18,6 @@
 #include "runtime/models/qwen2_5_vl.h"
 #include "runtime/models/transformer_qwen_image.h"
 #include "runtime/pipelines/limits.h"
-#include "runtime/pipelines/model_manifest.h"
 #include "runtime/schedulers/flow_match_euler.h"
 #include "runtime/weights/config.h"
 #include "runtime/weights/safetensors.h"
@@ -97,9 +96,9 @@ class Stopwatch {
 
 class QwenImageEditPlus final : public Pipeline {
  public:
-  QwenImageEditPlus(const std::filesystem::path& model, const Placement& placement)
+  QwenImageEditPlus(const std::filesystem::path& model, const ModelManifest& manifest, const Placement& placement)
       : placement_(placement),
-        manifest_(read_model_manifest(model)),
+        manifest_(manifest),
         scheduler_(schedulers::FlowMatchEuler::load(model / "scheduler")),
         vae_(models::AutoencoderQwenImage::load(model / "vae", placement.device, placement.dtype)),
         text_encoder_(models::Qwen25VL::load(model, placement.device, placement.dtype)),
@@ -279,7 +278,8 @@ class QwenImageEditPlus final : public Pipeline {
 
 }  // namespace
 
-std::unique_ptr<Pipeline> load_qwen_image_edit_plus(const std::filesystem::path& model, const Placement& placement) {
+std::unique_ptr<Pipeline> load_qwen_image_edit_plus(const std::filesystem::path& model, const ModelManifest& manifest,
+                                                    const Placement& placement) {
   const auto index = weights::Config::read(model / "model_index.json");
   constexpr std::pair<const char*, const char*> kComponents[] = {{"scheduler", "FlowMatchEulerDiscreteScheduler"},
                                                                  {"vae", "AutoencoderKLQwenImage"},
@@ -291,7 +291,7 @@ std::unique_ptr<Pipeline> load_qwen_image_edit_plus(const std::filesystem::path&
     if (found != needed)
       index.refuse(pointer, "is '" + found + "', which is not supported here: needed '" + needed + "'");
   }
-  return std::make_unique<QwenImageEditPlus>(model, placement);
+  return std::make_unique<QwenImageEditPlus>(model, manifest, placement);
 }
 
 }  // namespace holdall::runtime::pipelines

@@ -10,6 +10,7 @@
 namespace holdall::runtime::pipelines {
 
 // `model`: the checkpoint's root, whose model_index.json names this class. Throws runtime::Error{kNotFound, kBadModel}.
-std::unique_ptr<Pipeline> load_qwen_image_edit_plus(const std::filesystem::path& model, const Placement& placement);
+std::unique_ptr<Pipeline> load_qwen_image_edit_plus(const std::filesystem::path& model, const ModelManifest& manifest,
+                                                    const Placement& placement);
 
 }  // namespace holdall::runtime::pipelines

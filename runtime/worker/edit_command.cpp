@@ -85,12 +85,12 @@ void run_edit(const EditArguments& arguments) {
   const image::EncodeOptions encoding{format_of(arguments.output), 100, {}};
   require_folder_of(arguments.output);
   if (!arguments.dump.empty()) require_folder_of(arguments.dump);
-  const auto max_pixels = pipelines::read_model_manifest(arguments.model).max_pixels;
-  for (const auto& file : arguments.images) request.images.push_back(image::read_picture(file, max_pixels));
+  const auto manifest = pipelines::read_model_manifest(arguments.model);
+  for (const auto& file : arguments.images) request.images.push_back(image::read_picture(file, manifest.max_pixels));
   if (arguments.true_cfg_scale > 1.0 && !arguments.negative_prompt)
     std::cerr << "warning: --true-cfg-scale has no effect without --negative-prompt; the released models want \" \"\n";
 
-  const auto pipeline = pipelines::load(arguments.model, {arguments.device, arguments.dtype});
+  const auto pipeline = pipelines::load(arguments.model, manifest, {arguments.device, arguments.dtype});
   StepProgress progress(progress_style(arguments.quiet));
   std::unique_lock<std::mutex> writing;
   request.progress = [&](int step, int total) {

@@ -51,7 +51,7 @@ void serve(const ServeOptions& options) {
   const pipelines::Placement placement = pipelines::place(where);
   report(options.fd, "loading", "loading '" + options.model.string() + "' on " + placement.device.str());
   const pipelines::ModelManifest manifest = pipelines::read_model_manifest(options.model, options.golden);
-  const std::unique_ptr<pipelines::Pipeline> pipeline = pipelines::load(options.model, where);
+  const std::unique_ptr<pipelines::Pipeline> pipeline = pipelines::load(options.model, manifest, where);
   report(options.fd, "warming", "warming up");
   pipelines::warm_up(*pipeline, manifest);
   if (!manifest.golden.empty()) report(options.fd, "warming", "checking the golden edits");

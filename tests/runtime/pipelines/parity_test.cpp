@@ -75,7 +75,7 @@ double gate(const std::string& tensor) {
 }
 
 TEST(EditPlusParity, Float32IsTheReference) {
-  const auto pipeline = load(kFixtures / "model", {"cpu", "float32"});
+  const auto pipeline = load(kFixtures / "model", read_model_manifest(kFixtures / "model"), {"cpu", "float32"});
   std::printf("%-12s %-24s %-12s %-10s %s\n", "case", "tensor", "max rel", "gate", "same bits");
   for (const std::string name : kCases) {
     Outcome ours;
@@ -110,7 +110,7 @@ TEST(EditPlusParity, Float32IsTheReference) {
 // In bfloat16 two honest computations differ, so ours may err by half more than the reference's own does against
 // float32.
 TEST(EditPlusParity, Bfloat16IsNoWorseThanTheReference) {
-  const auto pipeline = load(kFixtures / "model", {"cpu", "bfloat16"});
+  const auto pipeline = load(kFixtures / "model", read_model_manifest(kFixtures / "model"), {"cpu", "bfloat16"});
   std::printf("%-12s %-24s %-12s %s\n", "case", "tensor", "our error", "reference's error");
   for (const std::string name : kBfloat16Cases) {
     Outcome ours;

@@ -18,6 +18,10 @@ namespace fs = std::filesystem;
 const fs::path kDemo = HOLDALL_DEMO_MODEL;
 const LoadOptions kCpu{"cpu", "float32"};
 
+std::unique_ptr<Pipeline> load_on(const LoadOptions& where, const fs::path& model) {
+  return load(model, read_model_manifest(model), where);
+}
+
 image::Picture gradient(int width, int height) {
   image::Picture picture{width, height, {}};
   for (int i = 0; i < width * height; ++i)
@@ -37,7 +41,7 @@ Request small_request() {
 
 class PipelineTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { pipeline_ = load(kDemo, kCpu); }
+  static void SetUpTestSuite() { pipeline_ = load_on(kCpu, kDemo); }
   static void TearDownTestSuite() { pipeline_.reset(); }
   static inline std::unique_ptr<Pipeline> pipeline_;
   tests::TemporaryFolder folder_;
@@ -199,66 +203,66 @@ class BrokenModelTest : public ::testing::Test {
 
 TEST_F(BrokenModelTest, NamesAnUnknownPipelineAndWhatIsSupported) {
   replace("model_index.json", "QwenImageEditPlusPipeline", "FluxPipeline");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "'FluxPipeline'", "QwenImageEditPlusPipeline", "model_index.json");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'FluxPipeline'", "QwenImageEditPlusPipeline", "model_index.json");
 }
 
 TEST_F(BrokenModelTest, NamesAComponentOfAnotherClass) {
   replace("model_index.json", "AutoencoderKLQwenImage", "AutoencoderKL");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "'/vae/1'", "'AutoencoderKL'", "'AutoencoderKLQwenImage'");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'/vae/1'", "'AutoencoderKL'", "'AutoencoderKLQwenImage'");
 }
 
 TEST_F(BrokenModelTest, NamesAConfigurationOfAnotherClass) {
   replace("transformer/config.json", "QwenImageTransformer2DModel", "FluxTransformer2DModel");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "transformer/config.json", "'FluxTransformer2DModel'");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "transformer/config.json", "'FluxTransformer2DModel'");
 }
 
 TEST_F(BrokenModelTest, NamesTheFirstMissingTensor) {
   replace("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 3");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "missing tensor 'transformer_blocks.2.");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "missing tensor 'transformer_blocks.2.");
 }
 
 TEST_F(BrokenModelTest, NamesTensorsThatNothingUses) {
   replace("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 1");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "unknown tensor 'transformer_blocks.1.");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "unknown tensor 'transformer_blocks.1.");
 }
 
 TEST_F(BrokenModelTest, NamesAMisshapenTensor) {
   replace("transformer/config.json", "\"joint_attention_dim\": 16", "\"joint_attention_dim\": 32");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "'txt_norm.weight'", "[16]", "[32]");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'txt_norm.weight'", "[16]", "[32]");
 }
 
 TEST_F(BrokenModelTest, RefusesFlagsOfOtherReleases) {
   replace("transformer/config.json", "\"zero_cond_t\": false", "\"zero_cond_t\": true");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "'/zero_cond_t' is true", "not supported");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'/zero_cond_t' is true", "not supported");
 }
 
 TEST_F(BrokenModelTest, RefusesRopeAxesThatDoNotFit) {
   replace("transformer/config.json", "\"attention_head_dim\": 16", "\"attention_head_dim\": 48");
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "'/axes_dims_rope'", "48");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'/axes_dims_rope'", "48");
 }
 
 TEST_F(BrokenModelTest, RefusesATruncatedWeightFile) {
   const auto file = model() / "vae/diffusion_pytorch_model.safetensors";
   fs::resize_file(file, fs::file_size(file) / 2);
-  EXPECT_REFUSAL(load(model(), kCpu), kBadModel, "vae/diffusion_pytorch_model.safetensors");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "vae/diffusion_pytorch_model.safetensors");
 }
 
 TEST_F(BrokenModelTest, NamesAMissingComponent) {
   fs::remove_all(model() / "vae");
-  EXPECT_REFUSAL(load(model(), kCpu), kNotFound, "vae/config.json");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kNotFound, "vae/config.json");
 }
 
 TEST(Load, TellsAMissingFolderFromAWrongOne) {
   const tests::TemporaryFolder folder;
-  EXPECT_REFUSAL(load(folder.path() / "absent", kCpu), kNotFound, "absent");
-  EXPECT_REFUSAL(load(folder.path(), kCpu), kNotFound, "model_index.json");
+  EXPECT_REFUSAL(load_on(kCpu, folder.path() / "absent"), kNotFound, "absent");
+  EXPECT_REFUSAL(load_on(kCpu, folder.path()), kNotFound, "model_index.json");
 }
 
 TEST(Load, RefusesUnknownDevicesAndTypes) {
-  EXPECT_REFUSAL(load(kDemo, {"tpu", ""}), kBadRequest, "'tpu'", "cuda:N");
-  EXPECT_REFUSAL(load(kDemo, {"cuda:x", ""}), kBadRequest, "'cuda:x'", "a number");
-  EXPECT_REFUSAL(load(kDemo, {"cuda:999", ""}), kBadRequest, "'cuda:999'");
-  EXPECT_REFUSAL(load(kDemo, {"cpu", "int8"}), kBadRequest, "'int8'", "bfloat16");
+  EXPECT_REFUSAL(load_on({"tpu", ""}, kDemo), kBadRequest, "'tpu'", "cuda:N");
+  EXPECT_REFUSAL(load_on({"cuda:x", ""}, kDemo), kBadRequest, "'cuda:x'", "a number");
+  EXPECT_REFUSAL(load_on({"cuda:999", ""}, kDemo), kBadRequest, "'cuda:999'");
+  EXPECT_REFUSAL(load_on({"cpu", "int8"}, kDemo), kBadRequest, "'int8'", "bfloat16");
 }
 
 }  // namespace
