@@ -116,9 +116,11 @@ Entry parse_entry(const json& value, std::uint64_t data_size) {
   const auto& shape = value.at("shape");
   if (!shape.is_array() || shape.size() > kMostDimensions) throw std::invalid_argument("no usable shape");
   std::uint64_t bytes = at::elementSize(known->type);
+  std::int64_t strides = 1;  // torch multiplies these also where another extent is 0
   for (const auto& dimension : shape) {
     const std::uint64_t extent = unsigned_number(dimension);
-    if (extent > INT64_MAX || __builtin_mul_overflow(bytes, extent, &bytes))
+    if (extent > INT64_MAX || __builtin_mul_overflow(bytes, extent, &bytes) ||
+        __builtin_mul_overflow(strides, std::max<std::uint64_t>(extent, 1), &strides))
       throw std::invalid_argument("a shape beyond all memory");
     entry.shape.push_back(static_cast<std::int64_t>(extent));
   }

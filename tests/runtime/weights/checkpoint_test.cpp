@@ -135,6 +135,7 @@ TEST_F(CheckpointTest, RefusesHostileHeaders) {
       {R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})", "its shape needs 12", 8},
       {R"({"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]})", "beyond all memory", 0},
       {R"({"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,0]})", "beyond all memory", 0},
+      {R"({"dtype":"U8","shape":[0,4611686018427387904,4],"data_offsets":[0,0]})", "beyond all memory", 0},
       {R"({"dtype":"F32","shape":[-1],"data_offsets":[0,8]})", "not a whole one", 8},
       {R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]})", "no usable shape", 4},
       {R"({"dtype":"F32","shape":2,"data_offsets":[0,8]})", "no usable shape", 8},
