@@ -53,11 +53,8 @@ void require_folder_of(const std::filesystem::path& file) {
     throw Error(ErrorKind::kStorage, "cannot write '" + file.string() + "': it is a folder");
 }
 
-void report(const EditArguments& arguments, const pipelines::Result& result) {
-  if (!arguments.json) {
-    std::cout << arguments.output.string() << '\n';
-    return;
-  }
+std::string describe(const EditArguments& arguments, const pipelines::Result& result) {
+  if (!arguments.json) return arguments.output.string();
   const nlohmann::json object = {
       {"path", arguments.output.string()},
       {"width", result.picture.width},
@@ -65,7 +62,7 @@ void report(const EditArguments& arguments, const pipelines::Result& result) {
       {"steps", result.steps},
       {"seed", result.seed},
       {"seconds", {{"text", result.timings.text}, {"denoise", result.timings.denoise}, {"vae", result.timings.vae}}}};
-  std::cout << object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -104,7 +101,8 @@ void run_edit(const EditArguments& arguments) {
   files::NewFile file(arguments.output);
   file.write(bytes);
   file.commit();
-  report(arguments, result);
+  std::cout << describe(arguments, result) << std::endl;
+  if (!std::cout) throw Error(ErrorKind::kStorage, "cannot write to standard output");
 }
 
 }  // namespace holdall::runtime::worker

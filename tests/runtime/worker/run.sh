@@ -60,6 +60,13 @@ for name in prompt_embeds image_latents noise timesteps sigmas latents.0 latents
 done
 [ "$(ls out | tr '\n' ' ')" = "a.png b.png c.jpg c.safetensors " ] || fail "files: $(ls out)"
 
+# A result that cannot be printed is no success; the picture is there all the same.
+for form in "" --json; do
+  rm -f out/d.png
+  status=0; run -q $form -o out/d.png >/dev/full 2>stderr || status=$?
+  [ $status -eq 6 ] && grep -q "standard output" stderr && [ -s out/d.png ] || fail "$form >/dev/full: $status $(cat stderr)"
+done
+
 # tokenize: JSON strings in, JSON arrays out, a line each.
 printf '%s\n' '"make it blue"' '""' '"\u628a\n"' | "$worker" tokenize --model "$model" >ids
 [ "$(wc -l <ids)" -eq 3 ] || fail "tokenize: $(cat ids)"
