@@ -37,7 +37,7 @@ expect 3 "FluxPipeline" "$worker" run --model broken --image "$photo" --prompt x
 "$worker" run --model "$model" --image "$photo" --prompt x --device cpu --steps 1000 -o out/a.png \
   --dump out/a.safetensors >/dev/null 2>stderr &
 pid=$!
-until grep -q "step 2 of" stderr; do kill -0 $pid || fail "ended early: $(cat stderr)"; done
+until grep -q "step 2 of" stderr; do kill -0 $pid || fail "ended early: $(cat stderr)"; sleep 0.02; done
 kill -INT $pid
 status=0; wait $pid || status=$?
 [ $status -eq 130 ] || fail "an interrupted edit exits with $status, needed 130"
