@@ -125,8 +125,9 @@ class Qwen25VLTest : public testing::Test {
     for (int byte = 0; byte < 256; ++byte) {
       const bool printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
       const int code = printable ? byte : next++;
-      std::string key(1, static_cast<char>(code));
-      if (code >= 0x80) key = {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+      std::string key;
+      if (code >= 0x80) key += static_cast<char>(0xc0 | code >> 6);
+      key += static_cast<char>(code < 0x80 ? code : 0x80 | (code & 0x3f));
       vocabulary[key] = byte;
     }
     Json added = Json::array();
