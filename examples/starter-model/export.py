@@ -22,7 +22,7 @@ GOLDEN_SCENE = scenes.Scene(
     (scenes.Thing("circle", "red", 0, 12, 1, 1), scenes.Thing("star", "yellow", 3, 11, -1, 0)), scenes.Background((232.0, 212.0, 176.0)))
 MANIFEST = {
     "name": "holdall-starter", "vae_area": layout.AREA, "condition_area": layout.CONDITION_AREA, "default_steps": layout.STEPS,
-    "default_true_cfg_scale": 1, "max_pixels": 16 << 20, "languages": ["en", "zh"], "warm_up": [[scenes.SIZE, scenes.SIZE]],
+    "default_true_cfg_scale": 1, "max_pixels": 16 << 20, "warm_up": [[scenes.SIZE, scenes.SIZE]],
 }
 
 

@@ -10,7 +10,7 @@
 //   {"type":"stop"}                                          finish what runs, then exit 0
 // worker → service
 //   {"type":"status","text":…,"stage":"loading|warming"}     until ready
-//   {"type":"ready","model":{"name","class","digest","device","dtype","torch","cuda"}}       after load and warm-up
+//   {"type":"ready","model":{"name","class","device","dtype","torch","cuda"}}       after load and warm-up
 //   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
 //   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,
 //    "seconds":{"text","denoise","vae","encode"}}            part: the picture

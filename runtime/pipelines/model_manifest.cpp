@@ -73,7 +73,6 @@ ModelManifest read_model_manifest(const std::filesystem::path& model, const std:
       static_cast<std::uint64_t>(number("/max_pixels", static_cast<double>(manifest.max_pixels), kMaxPixels));
   manifest.default_steps = static_cast<int>(
       within(kSteps, config, "/default_steps", config.get<std::int64_t>("/default_steps", manifest.default_steps)));
-  manifest.languages = config.get<std::vector<std::string>>("/languages", {});
   for (std::size_t i = 0; i < config.count("/warm_up"); ++i) {
     const std::string pointer = "/warm_up/" + std::to_string(i);
     const auto size = config.get<std::vector<std::int64_t>>(pointer);

@@ -28,7 +28,6 @@ struct ModelManifest {
   int default_steps = 40;
   double default_true_cfg_scale = 4.0;
   std::uint64_t max_pixels = 64u << 20;  // of an input picture, before anything of its size is allocated
-  std::vector<std::string> languages;    // of prompts, BCP 47
   std::vector<image::Size> warm_up;      // output sizes to run once before the service is ready
   std::vector<GoldenEdit> golden;
 };

@@ -122,10 +122,8 @@ void Metrics::set_ready(double ready) {
 void Metrics::set_draining(double draining) {
   impl_->draining.Set(draining);
 }
-void Metrics::set_build_info(const std::string& model_digest, const std::string& torch, const std::string& cuda) {
-  impl_->build_info
-      .Add({{"version", HOLDALL_VERSION}, {"model_digest", model_digest}, {"torch", torch}, {"cuda", cuda}})
-      .Set(1);
+void Metrics::set_build_info(const std::string& torch, const std::string& cuda) {
+  impl_->build_info.Add({{"version", HOLDALL_VERSION}, {"torch", torch}, {"cuda", cuda}}).Set(1);
 }
 
 std::string Metrics::exposition() const {

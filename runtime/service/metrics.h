@@ -27,7 +27,7 @@ class Metrics {
   void set_connections(double open);
   void set_ready(double ready);
   void set_draining(double draining);
-  void set_build_info(const std::string& model_digest, const std::string& torch, const std::string& cuda);
+  void set_build_info(const std::string& torch, const std::string& cuda);
 
   std::string exposition() const;
 

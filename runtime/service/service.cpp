@@ -126,7 +126,7 @@ class Service final : public WorkerEvents {
     };
     state_.model = text("name");
     state_.model_created = std::time(nullptr);
-    metrics_.set_build_info(text("digest"), text("torch"), text("cuda"));
+    metrics_.set_build_info(text("torch"), text("cuda"));
     back_off_ = kFirstBackOff;
     ready_ = true;
     if (!draining_) {

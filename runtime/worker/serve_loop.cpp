@@ -37,7 +37,6 @@ const char* name_of(at::ScalarType dtype) {
 json describe(const std::string& name, const pipelines::Pipeline& pipeline, const pipelines::Placement& placement) {
   json model = {{"name", name},
                 {"class", pipeline.class_name()},
-                {"digest", nullptr},
                 {"device", placement.device.str()},
                 {"dtype", name_of(placement.dtype)},
                 {"torch", TORCH_VERSION},

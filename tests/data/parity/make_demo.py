@@ -25,7 +25,6 @@ MANIFEST = {
     "default_steps": 4,
     "default_true_cfg_scale": 1,
     "max_pixels": 16 << 20,
-    "languages": ["en", "zh"],
     "warm_up": [[192, 192], [224, 160]],
     "golden": {
         "prompt": "Make the sky blue, then add a tree",

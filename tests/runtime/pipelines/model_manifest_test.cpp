@@ -30,7 +30,7 @@ TEST_F(ModelManifestTest, HasTheReleasedDefaultsWithoutAFile) {
 TEST_F(ModelManifestTest, ReadsEveryField) {
   const auto manifest =
       read(R"({"name": "m", "vae_area": 4096, "condition_area": 1024, "default_steps": 4, "default_true_cfg_scale": 1,
-    "max_pixels": 100000, "languages": ["en", "zh"], "warm_up": [[64, 64], [96, 32]],
+    "max_pixels": 100000, "warm_up": [[64, 64], [96, 32]],
     "golden": {"prompt": "p", "negative_prompt": " ", "image": "in.png", "seed": 7, "steps": 2, "output": "out.png", "tolerance": 1.5}})");
   EXPECT_EQ(manifest.name, "m");
   EXPECT_EQ(manifest.vae_area, 4096);
@@ -38,7 +38,6 @@ TEST_F(ModelManifestTest, ReadsEveryField) {
   EXPECT_EQ(manifest.default_steps, 4);
   EXPECT_EQ(manifest.default_true_cfg_scale, 1);
   EXPECT_EQ(manifest.max_pixels, 100000u);
-  EXPECT_EQ(manifest.languages, (std::vector<std::string>{"en", "zh"}));
   ASSERT_EQ(manifest.warm_up.size(), 2u);
   EXPECT_EQ(manifest.warm_up[1].width, 96);
   ASSERT_EQ(manifest.golden.size(), 1u);

@@ -44,8 +44,7 @@ class Worker {
     }
     send({{"type", "status"}, {"text", "loading fake weights"}});
     while (fs::exists(model_ / "wait") && !fs::exists(model_ / "go")) pause();
-    send({{"type", "ready"},
-          {"model", {{"name", "fake-edit"}, {"class", "Fake"}, {"digest", "d1"}, {"torch", "none"}}}});
+    send({{"type", "ready"}, {"model", {{"name", "fake-edit"}, {"class", "Fake"}, {"torch", "t1"}}}});
     std::thread reader([this] { read(); });
     for (;;) {
       std::unique_lock lock(mutex_);

@@ -84,7 +84,7 @@ TEST(Lifecycle, AnswersProbesFromTheStartAndEditsOnceReady) {
     EXPECT_EQ(service.probe(path).status, 200) << path;
   EXPECT_EQ(service.probe("/v1/models").status, 404);
   EXPECT_EQ(service.metric("holdall_ready "), 1);
-  EXPECT_THAT(service.probe("/metrics").body, HasSubstr("model_digest=\"d1\""));
+  EXPECT_THAT(service.probe("/metrics").body, HasSubstr("torch=\"t1\""));
 }
 
 TEST(Lifecycle, SaysFirstWhereItListens) {
