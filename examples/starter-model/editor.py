@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 import layout
+import released
 from autoencoder import Autoencoder
 
 SIDE = layout.scenes.SIZE // 16  # tokens of a picture's side
@@ -64,9 +65,9 @@ class Editor(nn.Module):
         self.autoencoder = Autoencoder(layout.AUTOENCODER)
         self.register_buffer("latents_mean", torch.zeros(16))
         self.register_buffer("latents_std", torch.ones(16))
-        self.prefix_ids = torch.tensor(self.tokens(layout.PREFIX)["input_ids"])
+        self.prefix_ids = torch.tensor(self.tokens(released.PREFIX)["input_ids"])
         self.before = self.tokens(layout.PICTURE)["input_ids"]
-        self.after = self.tokens(layout.SUFFIX)["input_ids"]
+        self.after = self.tokens(released.SUFFIX)["input_ids"]
         self.image_at = self.before.index(self.tokens.convert_tokens_to_ids("<|image_pad|>"))
         frequencies, text_frequencies = self.transformer.pos_embed([[(1, SIDE, SIDE)] * 2], max_txt_seq_len=256)
         self.rotation = torch.cat([text_frequencies, frequencies])  # complex: 256 text positions, then both pictures

@@ -40,7 +40,7 @@ def export(state, folder, worker=None):
             "--seed", str(GOLDEN["seed"]), "--device", "cpu", "--dtype", "float32", "-q", "-o", folder / "golden/output.png"],
             check=True, stdout=subprocess.DEVNULL)
         golden = GOLDEN | {"image": "golden/input.png", "output": "golden/output.png"}
-        layout.write(folder / "holdall.json", MANIFEST | {"golden": golden})
+        released.write(folder / "holdall.json", MANIFEST | {"golden": golden})
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if size > LARGEST:
         sys.exit(f"{folder}: {size} bytes, needed at most {LARGEST}")

@@ -1,6 +1,5 @@
 """The starter model's sizes, tokenizer and files: the classes and the folder layout of Qwen-Image-Edit-2509, small."""
 
-import json
 import math
 import pathlib
 import shutil
@@ -9,20 +8,15 @@ import numpy as np
 import torch
 from diffusers import (
     AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageEditPlusPipeline, QwenImageTransformer2DModel)
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
-    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer, Qwen2VLImageProcessor, Qwen2VLProcessor,
-    Qwen2VLVideoProcessor)
-from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor)
 
 import autoencoder
 import phrases
+import released
 import scenes
 
-TEMPLATE = QwenImageEditPlusPipeline(*[None] * 6).prompt_template_encode
-PREFIX, SUFFIX = TEMPLATE.split("{}")
 PICTURE = "Picture 1: <|vision_start|><|image_pad|><|vision_end|>"
-DROPPED = 64  # tokens of PREFIX: the pipeline drops this many, whatever the tokenizer
 AREA, CONDITION_AREA = scenes.SIZE ** 2, 32 ** 2
 STEPS = 4
 
@@ -43,16 +37,6 @@ SCHEDULER = dict(
     shift=1.0, shift_terminal=None, time_shift_type="exponential", use_dynamic_shifting=True)
 SPREAD = 2.0  # standard deviation of the normalised latents: clearer than the noise, for the outcome of an edit is certain
 
-SPECIAL = [
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
-    "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-    "<|image_pad|>", "<|video_pad|>",
-]
-NOT_SPECIAL = [
-    "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>",
-    "<|file_sep|>",
-]
-
 
 def to_tensor(pictures):
     """uint8 (B, H, W, 3) to float (B, 3, H, W) from -1 to 1, as the pipeline's image processor does."""
@@ -68,32 +52,14 @@ def tokenizer():
     """Byte-level BPE with one token for each word of the template and of the phrases. Units are trained one by one, so no
     token joins two words of an instruction: a colour and a shape that never met in training still read as known tokens.
     Returns the tokenizer, its vocabulary and its merges."""
-    backend = Tokenizer(models.BPE())
-    backend.normalizer = normalizers.NFC()
-    backend.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
-    text = [TEMPLATE.format(PICTURE)] * 50
-    for token in SPECIAL:
-        text = [part for line in text for part in line.split(token)]
+    text = [released.TEMPLATE.format(PICTURE)] * 50
     for word in sorted(set(phrases.words())):
         text += [word, " " + word, word[:1].upper() + word[1:]] * 3 if word.isascii() else [word] * 9
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000, min_frequency=2, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
-    backend.train_from_iterator(text, trainer)
-    model = json.loads(backend.to_str())["model"]
-    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
-    result = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=131072)
-    result.add_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
-    result.add_tokens([AddedToken(t, special=False, normalized=False) for t in NOT_SPECIAL])
-    count = len(result(PREFIX)["input_ids"])
-    assert count == DROPPED, f"the template's prefix is {count} tokens, needed {DROPPED}"
-    return result, model["vocab"], merges
+    return released.tokenizer(text, 4000, min_frequency=2)
 
 
 def text_encoder(tokens):
-    ids = {t: tokens.convert_tokens_to_ids(t) for t in SPECIAL}
+    ids = {t: tokens.convert_tokens_to_ids(t) for t in released.SPECIAL}
     return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(
         text_config=TEXT | dict(vocab_size=len(tokens), bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|im_end|>"]),
         vision_config=VISION, tie_word_embeddings=True, image_token_id=ids["<|image_pad|>"],
@@ -134,46 +100,12 @@ def save(pipe, folder, vocabulary, merges, manifest):
     """Writes the checkpoint in bfloat16, in the released folders' style; `manifest` becomes holdall.json."""
     folder = pathlib.Path(folder)
     pipe.to(torch.bfloat16).save_pretrained(folder)
-    released_style(folder)
-    write(folder / "tokenizer/vocab.json", vocabulary, indent=None)
+    released.style(folder)
+    released.write(folder / "tokenizer/vocab.json", vocabulary, indent=None)
     (folder / "tokenizer/merges.txt").write_text(
         "#version: 0.2\n" + "".join(" ".join(pair) + "\n" for pair in merges), encoding="utf-8")
     for name in ("tokenizer_config.json", "vocab.json", "merges.txt"):  # the released processor/ has its own copy too
         shutil.copy(folder / "tokenizer" / name, folder / "processor" / name)
-    write(folder / "holdall.json", manifest)
+    released.write(folder / "holdall.json", manifest)
     for file in folder.rglob("*.safetensors"):
         file.chmod(0o644)
-
-
-def released_style(folder):
-    """transformers 5 writes its configurations in a style of its own; the released folders have the older one."""
-    config = json.loads((folder / "text_encoder/config.json").read_text())
-    text = config.pop("text_config")
-    rope = text.pop("rope_parameters")
-    for key in ("model_type", "layer_types"):
-        text.pop(key, None)
-    config["vision_config"].pop("rope_parameters", None)
-    config["torch_dtype"] = config.pop("dtype")
-    config = {**text, **config, "rope_theta": rope["rope_theta"],
-              "rope_scaling": {"type": "mrope", "mrope_section": rope["mrope_section"]}}
-    write(folder / "text_encoder/config.json", config)
-
-    processor = json.loads((folder / "processor/processor_config.json").read_text())["image_processor"]
-    size = processor.pop("size")
-    processor.update(min_pixels=size["shortest_edge"], max_pixels=size["longest_edge"], processor_class="Qwen2VLProcessor")
-    shutil.rmtree(folder / "processor")
-    (folder / "processor").mkdir()
-    write(folder / "processor/preprocessor_config.json", processor)
-
-    added = json.loads((folder / "tokenizer/tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
-    decoder = {str(token.pop("id")): token for token in added}
-    (folder / "tokenizer/tokenizer.json").unlink()
-    write(folder / "tokenizer/tokenizer_config.json", {
-        "add_prefix_space": False, "added_tokens_decoder": decoder, "bos_token": None, "eos_token": "<|im_end|>",
-        "errors": "replace", "model_max_length": 131072, "pad_token": "<|endoftext|>", "split_special_tokens": False,
-        "tokenizer_class": "Qwen2Tokenizer", "unk_token": None})
-    (folder / "text_encoder/generation_config.json").unlink()
-
-
-def write(file, document, indent=2):
-    file.write_text(json.dumps(document, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")

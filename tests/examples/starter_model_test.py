@@ -31,6 +31,7 @@ import editor  # noqa: E402
 import evaluate  # noqa: E402
 import layout  # noqa: E402
 import phrases  # noqa: E402
+import released  # noqa: E402
 import runs  # noqa: E402
 import scenes  # noqa: E402
 import train_editor  # noqa: E402
@@ -120,7 +121,7 @@ class Phrases(unittest.TestCase):
 
     def test_the_templates_prefix_is_64_tokens_and_no_token_joins_a_colour_and_a_shape(self):
         tokens, _, _ = layout.tokenizer()
-        self.assertEqual(len(tokens(layout.PREFIX)["input_ids"]), 64)
+        self.assertEqual(len(tokens(released.PREFIX)["input_ids"]), 64)
         for colours, shapes in itertools.product(phrases.COLOUR_WORDS["zh"].values(), phrases.SHAPE_WORDS["zh"].values()):
             for colour, shape in itertools.product(colours, shapes):
                 self.assertEqual(tokens(colour + "的" + shape)["input_ids"], [i for w in (colour, "的", shape) for i in tokens(w)["input_ids"]])

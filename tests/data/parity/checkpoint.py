@@ -5,34 +5,18 @@ Everything is drawn from fixed seeds, so that the same versions of the reference
 
 import json
 import pathlib
+import sys
 from dataclasses import dataclass, field
 
 import torch
 from diffusers import (
     AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageEditPlusPipeline, QwenImageTransformer2DModel)
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
-    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer, Qwen2VLImageProcessor, Qwen2VLProcessor,
-    Qwen2VLVideoProcessor)
-from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor)
 
-SYSTEM = (
-    "Describe the key features of the input image (color, shape, size, texture, objects, background), then explain how "
-    "the user's text instruction should alter or modify the image. Generate a new image that meets the user's "
-    "requirements while maintaining consistency with the original input where appropriate."
-)
-TEMPLATE = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{{}}<|im_end|>\n<|im_start|>assistant\n"
-DROPPED = 64  # the template tokens before the user's text, a hard count in the pipeline
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[3] / "examples/starter-model"))
+import released  # noqa: E402
 
-SPECIAL = [
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
-    "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-    "<|image_pad|>", "<|video_pad|>",
-]
-NOT_SPECIAL = [
-    "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>",
-    "<|file_sep|>",
-]
 # The released scheduler's values (Qwen-Image-Edit-2509, scheduler/scheduler_config.json).
 SCHEDULER = dict(
     base_image_seq_len=256, base_shift=0.5, max_image_seq_len=8192, max_shift=0.9, num_train_timesteps=1000, shift=1.0,
@@ -64,28 +48,8 @@ class Recipe:
 
 def tokenizer(size):
     """A byte-level BPE in which every word of the system template is one token, so that 64 tokens go before the user's."""
-    backend = Tokenizer(models.BPE())
-    backend.normalizer = normalizers.NFC()
-    backend.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
-    text = [TEMPLATE] * 50 + ["Picture 1: make the sky blue and the house red, then add a tree"] * 3
-    text += ["把天空变成蓝色", "把背景换成红色的房子"] * 3
-    for token in SPECIAL:
-        text = [part for line in text for part in line.split(token)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
-    backend.train_from_iterator(text, trainer)
-    model = json.loads(backend.to_str())["model"]
-    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
-    result = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=131072)
-    result.add_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
-    result.add_tokens([AddedToken(t, special=False, normalized=False) for t in NOT_SPECIAL])
-    dropped = TEMPLATE.split("{}")[0]
-    count = len(result(dropped)["input_ids"])
-    assert count == DROPPED, f"the template's prefix is {count} tokens, needed {DROPPED}"
-    return result, model["vocab"], merges
+    text = [released.TEMPLATE] * 50 + ["Picture 1: make the sky blue and the house red, then add a tree"] * 3
+    return released.tokenizer(text + ["把天空变成蓝色", "把背景换成红色的房子"] * 3, size)
 
 
 @torch.no_grad()
@@ -106,7 +70,7 @@ def randomize(module, seed):
 
 def pipeline(recipe):
     tokens, vocabulary, merges = tokenizer(recipe.vocabulary)
-    ids = {t: tokens.convert_tokens_to_ids(t) for t in SPECIAL}
+    ids = {t: tokens.convert_tokens_to_ids(t) for t in released.SPECIAL}
 
     transformer = QwenImageTransformer2DModel(
         patch_size=2, in_channels=4 * recipe.z, out_channels=recipe.z, num_layers=recipe.layers,

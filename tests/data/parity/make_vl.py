@@ -41,7 +41,7 @@ CASES = {  # sizes of the pictures (width, height), text
 
 
 def prompt(pictures, text):
-    return checkpoint.TEMPLATE.format("".join(PICTURE.format(i + 1) for i in range(pictures)) + text)
+    return checkpoint.released.TEMPLATE.format("".join(PICTURE.format(i + 1) for i in range(pictures)) + text)
 
 
 def save_other(model, other):
