@@ -2,8 +2,8 @@
 
 The modules are the released classes and hold the weights; only the order of work differs. The template's first 64 tokens are
 the same for every instruction, so they pass the text encoder once per batch; the last block computes only the tokens that are
-read; the rotation of queries and keys is real instead of complex. `test_starter_model.py` compares the outcome with the
-released pipeline.
+read; the rotation of queries and keys is real instead of complex. tests/examples/starter_model_test.py compares the outcome
+with the released pipeline.
 """
 
 import math
