@@ -7,6 +7,8 @@ with the released pipeline.
 """
 
 import math
+import pathlib
+import sys
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from torch import nn
 
 import layout
 import released
+import runs
 from autoencoder import Autoencoder
 
 SIDE = layout.scenes.SIZE // 16  # tokens of a picture's side
@@ -76,6 +79,25 @@ class Editor(nn.Module):
         self.order = torch.arange(dim).view(-1, 2).t().reshape(-1)
         heads = layout.TRANSFORMER["num_attention_heads"]
         self.rows = (torch.arange(heads)[:, None] * dim + self.order).reshape(-1)
+
+    # States.
+
+    def load_autoencoder(self, folder):
+        """Takes the trained autoencoder of a folder of states."""
+        state = torch.load(pathlib.Path(folder) / "autoencoder.pt", weights_only=True)
+        self.autoencoder.load_state_dict(state["model"])
+
+    def saved(self):
+        """What a training of the editor keeps: its own weights, and of the autoencoder, which has a state of its own, the digest."""
+        own = {name: value for name, value in self.state_dict().items() if not name.startswith("autoencoder.")}
+        return {"editor": own, "autoencoder": runs.digest(self.autoencoder.state_dict())}
+
+    def restore(self, state, file):
+        """Takes back what was saved to `file`. Latents of one autoencoder mean nothing to another: that is refused."""
+        if state.get("autoencoder") != runs.digest(self.autoencoder.state_dict()):
+            sys.exit(f"'{file}' was trained with another autoencoder than the 'autoencoder.pt' beside it: put that one back, "
+                     f"or remove '{file}' to begin again")
+        self.load_state_dict(self.state_dict() | state["editor"])
 
     # Pictures.
 

@@ -135,9 +135,11 @@ def calibration(editor, count, seed):
 
 def from_state(folder, name="editor"):
     """The averaged weights of a training."""
-    state = torch.load(pathlib.Path(folder) / f"{name}.pt", weights_only=True)
+    file = pathlib.Path(folder) / f"{name}.pt"
+    state = torch.load(file, weights_only=True)
     editor = Editor()
-    editor.load_state_dict(state["editor"])
+    editor.load_autoencoder(folder)
+    editor.restore(state, file)
     put(editor, state["average"])
     return editor.eval()
 

@@ -1,6 +1,7 @@
 """What the two training programs share: resumable states and a log of the curves."""
 
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -50,6 +51,15 @@ class Run:
         whole(self.state_file, lambda file: torch.save(state | {"records": self.records, "spent": self.spent()}, file))
         text = "[\n" + ",\n".join(json.dumps(record) for record in self.records) + "\n]\n"
         whole(self.log_file, lambda file: file.write_text(text))
+
+
+def digest(weights):
+    """Names a dictionary of tensors by what is in it: hexadecimal SHA-256."""
+    sha = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        sha.update(f"{name} {tuple(value.shape)}\n".encode())
+        sha.update(value.numpy().tobytes())
+    return sha.hexdigest()
 
 
 def whole(file, write):

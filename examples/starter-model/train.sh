@@ -5,7 +5,7 @@
 #   train.sh [--smoke] [--workers N] [STATE]
 #
 # STATE holds states, logs and at the end the checkpoint in STATE/checkpoint; default $HOLDALL_CACHE/starter-model.
-# --smoke: a few steps of each, to see that every part runs. The checkpoint it leaves edits nothing.
+# --smoke: a few steps of each, to see that every part runs; without STATE nothing is kept. Its checkpoint edits nothing.
 set -euo pipefail
 here=$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")
 python="${HOLDALL_REFERENCE_PYTHON:-$here/../../build/reference/bin/python}"
@@ -19,13 +19,17 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-state=${state:-${HOLDALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdall}/starter-model}
 [ -x "$python" ] || { echo "train.sh: no reference environment at '$python': run ./dev setup reference" >&2; exit 7; }
 if [ $smoke = 1 ]; then
+  if [ -z "$state" ]; then
+    state=$(mktemp -d)
+    trap 'rm -rf "$state"' EXIT
+  fi
   autoencoder=(--steps 8 --batch 8 --log-every 4)
   editor=(--read-steps 2 --steps 4 --batch 6 --log-every 2 --judge-every 4 --judge-count 5)
   figures=(--count 10)
 else
+  state=${state:-${HOLDALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdall}/starter-model}
   # Meant for two quiet cores and three hours: a few minutes for the autoencoder, 900,000 samples for the editor.
   autoencoder=(--steps 3000)
   editor=(--steps $((900000 / 32 / workers)))

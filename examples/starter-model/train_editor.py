@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the transformer and the text encoder, on edits drawn as they are needed. Needs STATE/autoencoder.pt.
+"""Trains the transformer and the text encoder, on edits drawn as they are needed. Needs STATE/autoencoder.pt, always the same.
 
 One single-threaded process per core, gradients averaged. Resumes from STATE/editor.pt; the outcome depends on the seed, the
 number of workers and the arguments, not on interruptions.
@@ -7,7 +7,6 @@ number of workers and the arguments, not on interruptions.
 
 import argparse
 import os
-import pathlib
 import tempfile
 import time
 
@@ -267,8 +266,7 @@ def prepare(args):
     """The editor with the trained autoencoder, before any training of its own."""
     torch.manual_seed(args.seed)
     editor = Editor()
-    state = torch.load(pathlib.Path(args.state) / "autoencoder.pt", weights_only=True)
-    editor.autoencoder.load_state_dict(state["model"])
+    editor.load_autoencoder(args.state)
     editor.autoencoder.to(memory_format=torch.channels_last).requires_grad_(False)
     mean, std = layout.latent_statistics(editor.autoencoder)
     editor.latents_mean.copy_(torch.tensor(mean))
@@ -292,7 +290,7 @@ def train(worker, args):
     parameters = [*trained(editor).values(), *guide.parameters()]
     run, step = runs.Run(args.state, args.name, writer=worker == 0), 0
     if state := run.load():
-        editor.load_state_dict(state["editor"])
+        editor.restore(state, run.state_file)
         guide.load_state_dict(state["guide"])
         optimizer.load_state_dict(state["optimizer"])
         average, step = state["average"], state["step"]
@@ -345,7 +343,7 @@ def train(worker, args):
             if record:
                 run.log(step=step, samples=step * args.batch * args.workers, **record)
             if time.monotonic() - saved > args.save_every or step == (args.stop or args.steps) or record.get("accuracy"):
-                run.save(editor=editor.state_dict(), guide=guide.state_dict(), optimizer=optimizer.state_dict(), average=average,
+                run.save(**editor.saved(), guide=guide.state_dict(), optimizer=optimizer.state_dict(), average=average,
                          step=step)
                 saved = time.monotonic()
     if args.workers > 1:

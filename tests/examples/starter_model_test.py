@@ -204,6 +204,20 @@ class Start(unittest.TestCase):
         self.assertLess(error.item(), 0.1)
 
 
+class Smoke(unittest.TestCase):
+    def test_it_leaves_the_states_of_a_real_training_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stub = pathlib.Path(folder) / "python"  # shows its arguments in the place of training
+            stub.write_text('#!/bin/sh\necho "$@"\n')
+            stub.chmod(0o755)
+            output = subprocess.run(
+                [FOLDER / "train.sh", "--smoke"], check=True, stdout=subprocess.PIPE, text=True,
+                env=os.environ | {"HOLDALL_REFERENCE_PYTHON": str(stub), "HOLDALL_CACHE": folder, "TMPDIR": folder}).stdout
+            state = pathlib.Path(re.search(r"train_editor.py --state (\S+)", output)[1])
+            self.assertNotEqual(state, pathlib.Path(folder) / "starter-model")
+            self.assertEqual(os.listdir(folder), ["python"])
+
+
 class Training(unittest.TestCase):
     """One smoke run of train.sh, from nothing to a checkpoint and its figures."""
 
@@ -257,6 +271,20 @@ class Training(unittest.TestCase):
         whole, parts = states
         self.assertTrue(all(torch.equal(whole["average"][name], parts["average"][name]) for name in whole["average"]))
         self.assertEqual([record["step"] for record in parts["records"]], [0, 2, 4])
+
+    def test_a_state_of_another_autoencoder_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "editor.pt").write_bytes((self.state / "editor.pt").read_bytes())
+            other = torch.load(self.state / "autoencoder.pt", weights_only=True)
+            next(iter(other["model"].values())).add_(1)
+            torch.save(other, folder / "autoencoder.pt")
+            with self.assertRaisesRegex(SystemExit, "editor.pt' was trained with another autoencoder"):
+                train_editor.train(0, train_editor.arguments(["--state", str(folder), "--workers", "1", "--steps", "4"]))
+            with self.assertRaisesRegex(SystemExit, "another autoencoder"):
+                evaluate.from_state(folder)
+        state = torch.load(self.state / "editor.pt", weights_only=True)
+        self.assertFalse([name for name in state["editor"] if name.startswith("autoencoder")])
 
     def test_a_second_training_in_the_same_folder_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
