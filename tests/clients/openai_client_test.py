@@ -61,6 +61,12 @@ class OpenAIClient(unittest.TestCase):
         with self.assertRaises(openai.NotFoundError) as caught:
             self.client.models.retrieve("gpt-image-1")
         self.assertEqual(caught.exception.type, "invalid_request_error")
+        with PHOTO.open("rb") as photo, self.assertRaises(openai.NotFoundError):
+            self.client.images.edit(image=photo, prompt="x", model="gpt-image-1")
+
+    def test_making_a_picture_from_nothing_is_a_bad_request(self):
+        with self.assertRaises(openai.BadRequestError):
+            self.client.images.generate(prompt="x")
 
     def test_a_picture_is_edited(self):
         with PHOTO.open("rb") as photo:
@@ -90,6 +96,12 @@ class OpenAIClient(unittest.TestCase):
         self.assertEqual((picture_of(reply).format, picture_of(reply).size), ("JPEG", (64, 48)))
         self.assertEqual(reply.output_format, "jpeg")
 
+    def test_the_clients_other_options_are_taken(self):
+        with PHOTO.open("rb") as photo:
+            reply = self.edit(image=photo, prompt="brighter", size="auto", quality="auto", background="opaque",
+                              response_format="b64_json", output_format="webp", output_compression=50)
+        self.assertEqual((picture_of(reply).format, reply.output_format), ("WEBP", "webp"))
+
     def test_a_broken_picture_is_a_bad_request_that_names_the_field(self):
         with self.assertRaises(openai.BadRequestError) as caught:
             self.edit(image=("photo.png", b"\x89PNG\r\n\x1a\nnothing more"), prompt="x")
@@ -103,7 +115,8 @@ class OpenAIClient(unittest.TestCase):
     def test_an_unknown_field_is_a_bad_request_that_names_it(self):
         with PHOTO.open("rb") as photo, self.assertRaises(openai.BadRequestError) as caught:
             self.edit(image=photo, prompt="x", extra_body={"colour": "red"})
-        self.assertEqual(caught.exception.param, "colour")
+        error = caught.exception
+        self.assertEqual((error.param, error.code, error.type), ("colour", "unknown_field", "invalid_request_error"))
 
 
 if __name__ == "__main__":
