@@ -12,7 +12,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,7 +19,6 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <cstdio>
 #include <deque>
 #include <exception>
 #include <memory>
@@ -36,6 +34,7 @@
 #include "bundle/prefix_check.h"
 #include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
+#include "bundle/syncfs.h"
 #include "bundle/tar_stream.h"
 
 namespace holdall::bundle {
@@ -43,17 +42,7 @@ namespace {
 
 // A text file is relocated in memory.
 constexpr std::uint64_t kLargestText = std::uint64_t{256} << 20;
-// Up to so many files are made durable one by one; above, one syncfs is cheaper than a journal commit per file.
-constexpr std::size_t kFilesSyncedSingly = 256;
 constexpr auto kProgressInterval = std::chrono::milliseconds(50);
-
-// Before Linux 5.8 syncfs swallows write-back errors.
-bool syncfs_reports_errors() {
-  utsname system{};
-  int major = 0, minor = 0;
-  if (::uname(&system) != 0 || std::sscanf(system.release, "%d.%d", &major, &minor) != 2) return false;
-  return major > 5 || (major == 5 && minor >= 8);
-}
 
 enum class Durability { kNone, kEachFile, kWholeFilesystem };
 
@@ -61,8 +50,7 @@ Durability durability(const Toc& toc, const ExtractOptions& options) {
   if (options.purpose == ExtractPurpose::kUnpack) return Durability::kNone;
   const auto files = std::count_if(toc.entries.begin(), toc.entries.end(),
                                    [](const Entry& entry) { return entry.type == EntryType::kRegular; });
-  return static_cast<std::size_t>(files) > kFilesSyncedSingly && syncfs_reports_errors() ? Durability::kWholeFilesystem
-                                                                                         : Durability::kEachFile;
+  return syncfs_suits(static_cast<std::size_t>(files)) ? Durability::kWholeFilesystem : Durability::kEachFile;
 }
 
 bool is_text(const Entry& entry) {

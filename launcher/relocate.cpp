@@ -15,6 +15,7 @@
 #include "bundle/prefix_check.h"
 #include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
+#include "bundle/syncfs.h"
 #include "launcher/disk.h"
 #include "launcher/relocatable_file.h"
 
@@ -29,8 +30,6 @@ constexpr const char* kOwnFolder = "holdall";
 constexpr const char* kStagingName = "relocating";  // in kOwnFolder
 constexpr const char* kFreshPrefix = "prefix.new";  // likewise
 constexpr std::size_t kFilesListed = 20;
-// Up to so many copies are made durable one by one; above, one syncfs costs less.
-constexpr std::size_t kFilesSyncedSingly = 256;
 constexpr std::size_t kLargestPrefixFile = std::size_t{1} << 20;
 
 std::string name_of(std::string_view path) {
@@ -155,6 +154,7 @@ class TreeRelocation {
     disk_.remove_tree({own_.get(), kStagingName});
     disk_.make_folder({own_.get(), kStagingName}, 0700);
     staging_ = launcher::open_folder({own_.get(), kStagingName});
+    const bool together = bundle::syncfs_suits(changes_.size());
     for (std::size_t i = 0; i < changes_.size(); ++i) {
       if (options_.check) options_.check();
       const auto& [record, held] = changes_[i];
@@ -165,9 +165,9 @@ class TreeRelocation {
           ::openat(staging_.get(), std::to_string(i).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
       if (!copy) throw system_error(errno, "create a copy of", record->path);
       file->write_with(held, options_.prefix, copy.get());
-      if (changes_.size() <= kFilesSyncedSingly) disk_.sync(copy.get(), record->path);
+      if (!together) disk_.sync(copy.get(), record->path);
     }
-    if (changes_.size() <= kFilesSyncedSingly) return;
+    if (!together) return;
     if (disk_.hook()) disk_.hook()("syncfs", ".");
     if (::syncfs(root_.get()) != 0) throw system_error(errno, "sync", ".");
   }
