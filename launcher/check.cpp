@@ -45,7 +45,8 @@ class RelocatedTree {
  public:
   explicit RelocatedTree(const FileDescriptor& tree) : tree_(tree) {}
 
-  // Whether the file is as its bundle packed it, but for the prefix that holdall/prefix names.
+  // Whether the file is as its bundle packed it, but for the one prefix that holdall/prefix names. Several: a
+  // relocation was interrupted, and the tree is whole only once that was ended.
   bool is_whole(const bundle::SafeFolder& files, const std::string& path) {
     try {
       if (!loaded_) load();
@@ -63,10 +64,11 @@ class RelocatedTree {
     const Place list{tree_.get(), std::string(bundle::kRelocationListPath)};
     const Place held{tree_.get(), std::string(bundle::kPrefixPath)};
     if (!exists(list) || !exists(held)) return;
+    std::vector<std::string> prefixes = bundle::parse_prefix_lines(read_file(held, kLargestPrefixFile));
+    if (prefixes.size() != 1) return;
+    held_.emplace_back(std::move(prefixes.front()));
     list_ = bundle::parse_relocation_list(read_file(list, bundle::kMaxTocBytes));
     for (const bundle::RelocatedFile& file : list_.files) by_path_.emplace(file.path, &file);
-    for (std::string& prefix : bundle::parse_prefix_lines(read_file(held, kLargestPrefixFile)))
-      held_.emplace_back(std::move(prefix));
   }
 
   const FileDescriptor& tree_;

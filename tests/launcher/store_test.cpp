@@ -244,6 +244,10 @@ TEST_F(StoreTest, KnowsARelocatedReleaseByItsPackedBytes) {
   EXPECT_EQ(testing::read(tree / "bin/file"), "#!/somewhere/else/bin/tool\n");
   EXPECT_EQ(store.check_release(id, true), std::vector<std::string>{});
   EXPECT_EQ(store.check_release(id, false), std::vector<std::string>{});
+  std::ofstream(tree / "holdall/prefix", std::ios::app) << "/elsewhere/again\n";
+  EXPECT_EQ(store.check_release(id, true).size(), 1U) << "a relocation of it was interrupted";
+  std::ofstream(tree / "holdall/prefix") << "/somewhere/else\n";
+  EXPECT_EQ(store.check_release(id, true), std::vector<std::string>{});
   std::ofstream(tree / "bin/file") << "#!/somewhere/else/bin/evil\n";
   EXPECT_EQ(store.check_release(id, false).size(), 1U);
   fs::remove(tree / "bin/file");
