@@ -60,7 +60,8 @@ void Store::recover() {
   sweep(disk_, store, "state", What::kTemporaries);
   drop_old_downloads(disk_, store);
   for (const std::string& name : names_in({store, "."}))
-    if (name.starts_with(".current.") || name.starts_with(".good.")) disk_.remove(at(name));
+    for (const char* const temporary : {".current.", ".good.", ".service.json."})
+      if (name.starts_with(temporary)) disk_.remove(at(name));
 
   Generations generations = read_generations(store);
   const FileDescriptor gens = open_folder(at("gens")), state = open_folder(at("state")),

@@ -70,6 +70,7 @@ TEST_F(Recovery, RemovesLitterButNotWhatIsNotItsOwn) {
   std::ofstream(path() / "staging/x.1/tree/deep/file");
   fs::create_directories(path() / "trash/y");
   fs::create_symlink("gens/1", path() / ".current.abc");
+  std::ofstream(path() / ".service.json.abc");
   std::ofstream(path() / "state/.bad.9.abc");
   std::ofstream(temporary_.path() / "outside") << "kept";
   fs::create_symlink(temporary_.path(), path() / "trash/link");
