@@ -203,7 +203,7 @@ std::string default_root() {
     const char* value = std::getenv(name);
     return std::string(value == nullptr ? "" : value);
   };
-  if (const std::string root = variable("HOLDALL_ROOT"); !root.empty()) return root;
+  if (std::string root = variable("HOLDALL_ROOT"); !root.empty()) return root;
   if (const std::string data = variable("XDG_DATA_HOME"); data.starts_with('/')) return data + "/holdall";
   if (const std::string home = variable("HOME"); !home.empty()) return home + "/.local/share/holdall";
   throw Error(ErrorKind::kUsage, "no folder for the store is known: give --root or set HOLDALL_ROOT");
