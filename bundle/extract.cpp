@@ -40,8 +40,6 @@
 namespace holdall::bundle {
 namespace {
 
-// A text file is relocated in memory.
-constexpr std::uint64_t kLargestText = std::uint64_t{256} << 20;
 constexpr auto kProgressInterval = std::chrono::milliseconds(50);
 
 enum class Durability { kNone, kEachFile, kWholeFilesystem };

@@ -22,7 +22,7 @@ struct ExtractOptions {
   std::string prefix;    // absolute path where the tree will live in the end; relocations write it and, where the
                          // archive keeps everything under one folder, that folder
   unsigned threads = 0;  // 0: all processors
-  // Called before each change to the disk (with one thread in a fixed order): tests kill the process there.
+  // Called before each change to the disk, from any of the threads: tests kill the process there.
   std::function<void(std::string_view call, std::string_view path)> before_change;
   // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
@@ -38,8 +38,8 @@ struct InstalledFile {
 
 // `directory_fd` is an empty folder. Nothing outside it is touched, whatever the archive says. The tar stream's headers
 // are compared with the TOC. A prefix that does not suit every file is refused before anything is written. A bundle
-// with relocations gets a file more than it lists, kPrefixPath. On any failure the caller removes the folder. Throws
-// Error{kBadBundle, kStorage}.
+// with a relocation list gets what it names and the TOC does not: links to programs of the host and, if it lists files,
+// kPrefixPath. On any failure the caller removes the folder. Throws Error{kBadBundle, kStorage}.
 std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options);
 
 }  // namespace holdall::bundle

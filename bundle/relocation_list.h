@@ -3,6 +3,7 @@
 // relocates the tree writes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,10 @@ namespace holdall::bundle {
 
 inline constexpr std::string_view kRelocationListPath = "holdall/relocations.json";
 inline constexpr std::string_view kPrefixPath = "holdall/prefix";
+inline constexpr std::size_t kLargestPrefixFile = std::size_t{1} << 20;
+
+// A text file is relocated in memory.
+inline constexpr std::uint64_t kLargestText = std::uint64_t{256} << 20;
 
 // A file that holds placeholders as packed.
 struct RelocatedFile {

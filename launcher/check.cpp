@@ -21,8 +21,6 @@ namespace holdall::launcher {
 namespace {
 
 constexpr std::size_t kFaultsListed = 100;
-constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
-constexpr std::size_t kLargestPrefixFile = std::size_t{1} << 20;
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -64,7 +62,7 @@ class RelocatedTree {
     const Place list{tree_.get(), std::string(bundle::kRelocationListPath)};
     const Place held{tree_.get(), std::string(bundle::kPrefixPath)};
     if (!exists(list) || !exists(held)) return;
-    std::vector<std::string> prefixes = bundle::parse_prefix_lines(read_file(held, kLargestPrefixFile));
+    std::vector<std::string> prefixes = bundle::parse_prefix_lines(read_file(held, bundle::kLargestPrefixFile));
     if (prefixes.size() != 1) return;
     held_.emplace_back(std::move(prefixes.front()));
     list_ = bundle::parse_relocation_list(read_file(list, bundle::kMaxTocBytes));
@@ -108,7 +106,7 @@ std::vector<std::string> Store::check_release(const std::string& release, bool h
   const FileDescriptor folder = release_folder(release);
   std::vector<std::string> faults;
   try {
-    const InstallRecord record = parse_install_record(read_file({folder.get(), kInstallRecordName}, kLargestRecord));
+    const InstallRecord record = read_install_record(folder);
     const FileDescriptor tree = open_folder({folder.get(), "tree"});
     if (!tree) return {"'tree' is missing"};
     const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));

@@ -13,8 +13,6 @@
 namespace holdall::launcher {
 namespace {
 
-constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
-
 std::set<std::string> roots(const Store& store, const Generations& generations, const CollectOptions& options) {
   std::set<std::string> kept, activated, last;
   if (const auto current = store.current()) kept.insert(current->release);
@@ -45,7 +43,7 @@ FileDescriptor try_lease(const FileDescriptor& release) {
 
 std::uint64_t bytes_of(const FileDescriptor& release) {
   try {
-    return parse_install_record(read_file({release.get(), kInstallRecordName}, kLargestRecord)).bytes();
+    return read_install_record(release).bytes();
   } catch (const bundle::Error&) {
     return 0;  // a damaged record does not keep a release from being collected
   }

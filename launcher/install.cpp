@@ -126,7 +126,6 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   };
   InstallRecord record;
   record.files = bundle::extract(reader, tree.get(), how);
-  record.prefix = how.prefix;
   record.installed_at = std::time(nullptr);
   for (const auto& entry : reader.toc().entries)
     if (entry.type == bundle::EntryType::kSymlink) record.links.emplace_back(entry.path, entry.link_target);

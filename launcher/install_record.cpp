@@ -3,10 +3,19 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/error.h"
+#include "launcher/disk.h"
 
 namespace holdall::launcher {
 
+using bundle::Error;
+using bundle::ErrorKind;
 using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
+
+}  // namespace
 
 std::uint64_t InstallRecord::bytes() const {
   std::uint64_t sum = 0;
@@ -23,21 +32,22 @@ std::string to_json(const InstallRecord& record) {
     originals.push_back({path, original.size, bundle::to_hex(original.digest)});
   return json{{"version", 1},
               {"installed_at", record.installed_at},
-              {"prefix", record.prefix},
               {"files", files},
               {"links", record.links},
               {"originals", originals}}
       .dump();
 }
 
-InstallRecord parse_install_record(const std::string& text) {
+InstallRecord read_install_record(const FileDescriptor& release) {
+  const std::string text = read_file({release.get(), kInstallRecordName}, kLargestRecord);
+  const auto damaged = [](const char* reason) {
+    return Error(ErrorKind::kStorage,
+                 std::string("cannot read 'installed.json': ") + reason + ": install the release again");
+  };
   try {
     const json document = json::parse(text);
-    InstallRecord record{.installed_at = document.at("installed_at"),
-                         .prefix = document.at("prefix"),
-                         .files = {},
-                         .links = document.at("links"),
-                         .originals = {}};
+    InstallRecord record{
+        .installed_at = document.at("installed_at"), .files = {}, .links = document.at("links"), .originals = {}};
     for (const json& file : document.at("files"))
       record.files.push_back({file.at(0), file.at(1), file.at(2), file.at(3),
                               bundle::parse_digest(file.at(4).get_ref<const std::string&>())});
@@ -46,8 +56,9 @@ InstallRecord parse_install_record(const std::string& text) {
           file.at(0), OriginalFile{file.at(1), bundle::parse_digest(file.at(2).get_ref<const std::string&>())});
     return record;
   } catch (const json::exception& error) {
-    throw bundle::Error(bundle::ErrorKind::kStorage,
-                        std::string("cannot read 'installed.json': ") + error.what() + ": install the release again");
+    throw damaged(error.what());
+  } catch (const Error& error) {  // a digest that is none
+    throw damaged(error.what());
   }
 }
 

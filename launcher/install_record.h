@@ -1,4 +1,5 @@
-// releases/<id>/installed.json: what an installation wrote, so that later checks need not read every byte again.
+// releases/<id>/installed.json: the tree as its installation wrote it. A later check reads only files that differ in
+// size or time from what is recorded.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "bundle/extract.h"
+#include "launcher/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -21,17 +23,17 @@ struct OriginalFile {
 
 struct InstallRecord {
   std::int64_t installed_at = 0;  // seconds since the epoch
-  std::string prefix;             // what relocations wrote
   std::vector<bundle::InstalledFile> files;
   std::vector<std::pair<std::string, std::string>> links;  // path and target
-  std::map<std::string, OriginalFile> originals;  // by path: a file that was put back to that state is in order
+  std::map<std::string, OriginalFile> originals;           // by path, of the files that the packer edited
 
   std::uint64_t bytes() const;
 };
 
 std::string to_json(const InstallRecord& record);
 
-// Throws Error{kStorage}: the store is ours, so a record that cannot be read is damage, not a bad bundle.
-InstallRecord parse_install_record(const std::string& json);
+// `release` is the open folder of a release. Throws Error{kStorage}: the store is ours, so a record that cannot be read
+// is damage, not a bad bundle; Error{kNotFound} where there is none.
+InstallRecord read_install_record(const FileDescriptor& release);
 
 }  // namespace holdall::launcher

@@ -16,8 +16,6 @@ using bundle::Error;
 using bundle::ErrorKind;
 using bundle::system_error;
 
-// A text file is changed in memory.
-constexpr std::uint64_t kLargestText = std::uint64_t{256} << 20;
 constexpr std::size_t kBlock = std::size_t{1} << 20;
 
 void write_at(int fd, std::uint64_t offset, std::string_view bytes, const std::string& path) {
@@ -97,7 +95,7 @@ bundle::Digest RelocatableFile::digest_with(const std::vector<Patch>& patches) c
 
 std::optional<HeldPrefix> RelocatableFile::find_held(const std::vector<HeldPrefix>& candidates) const {
   if (is_text()) {
-    if (size_ > kLargestText) return std::nullopt;
+    if (size_ > bundle::kLargestText) return std::nullopt;
     const std::string text = whole();
     for (const HeldPrefix& held : candidates) {
       const auto packed = packed_text(text, held);

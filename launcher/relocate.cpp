@@ -30,7 +30,6 @@ constexpr const char* kOwnFolder = "holdall";
 constexpr const char* kStagingName = "relocating";  // in kOwnFolder
 constexpr const char* kFreshPrefix = "prefix.new";  // likewise
 constexpr std::size_t kFilesListed = 20;
-constexpr std::size_t kLargestPrefixFile = std::size_t{1} << 20;
 
 std::string name_of(std::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));
@@ -84,7 +83,7 @@ class TreeRelocation {
   void load() {
     if (const auto list = own_file(bundle::kRelocationListPath, bundle::kMaxTocBytes))
       list_ = bundle::parse_relocation_list(*list);
-    if (const auto held = own_file(bundle::kPrefixPath, kLargestPrefixFile))
+    if (const auto held = own_file(bundle::kPrefixPath, bundle::kLargestPrefixFile))
       recorded_ = bundle::parse_prefix_lines(*held);
     result_.files = list_.files.size();
   }

@@ -25,7 +25,6 @@ using bundle::system_error;
 
 constexpr std::size_t kLongestName = 64;
 constexpr std::size_t kLongestRelease = 64 + 1 + 64 + 1 + 12;
-constexpr std::size_t kLargestRecord = std::size_t{1} << 30;
 constexpr std::size_t kLargestBundleInfo = std::size_t{1} << 20;
 
 void check_owner(const FileDescriptor& folder, const std::string& path) {
@@ -150,7 +149,7 @@ std::vector<ReleaseSummary> Store::releases() const {
     ReleaseSummary summary;
     summary.id = id;
     summary.version = info(id).version;
-    const InstallRecord record = parse_install_record(read_file({folder.get(), kInstallRecordName}, kLargestRecord));
+    const InstallRecord record = read_install_record(folder);
     summary.current = now && now->release == id;
     summary.good = last_good && last_good->release == id;
     summary.state = state_of(generations, id);

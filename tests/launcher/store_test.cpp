@@ -254,6 +254,22 @@ TEST_F(StoreTest, KnowsARelocatedReleaseByItsPackedBytes) {
   EXPECT_EQ(store.check_release(id, false).size(), 1U);
 }
 
+// The record is the store's own: what cannot be read of it is damage, not a bad bundle.
+TEST_F(StoreTest, CallsABadRecordDamage) {
+  const std::string id = good_version("1");
+  const fs::path record = path() / "releases" / id / "installed.json";
+  const std::string data = bundle::testing::noise(50'000, 1);  // lib/data
+  std::string bad_digest = testing::read(record);
+  const std::size_t digest = bad_digest.find(bundle::to_hex(bundle::sha256(bundle::testing::bytes_of(data))));
+  ASSERT_NE(digest, std::string::npos);
+  bad_digest[digest] = 'x';
+  for (const std::string& text : {std::string("{"), bad_digest}) {
+    std::ofstream(record) << text;
+    const std::string message = error_of(ErrorKind::kStorage, [&] { open().releases(); });
+    EXPECT_NE(message.find("cannot read 'installed.json'"), std::string::npos) << message;
+  }
+}
+
 TEST_F(StoreTest, DoesNotFollowALinkPutInTheTreesPlace) {
   const std::string id = good_version("1");
   const fs::path tree = open().tree(id);
