@@ -166,7 +166,7 @@ class Extraction {
   std::string head_of(const Entry& entry, std::vector<std::byte>& scratch) const {
     std::string chunk(static_cast<std::size_t>(entry.chunks.front().size), '\0');
     read(entry, entry.chunks.front(), scratch, std::as_writable_bytes(std::span(chunk)));
-    return chunk.substr(0, kLongestShebang + 1);
+    return chunk.substr(0, kScriptHead);
   }
 
   // The TOC's folders, and those that its paths imply, parents first.

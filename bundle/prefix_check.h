@@ -16,6 +16,10 @@ namespace holdall::bundle {
 // What follows "#!" ends at the first blank, and kernels before 5.1 cut the line here: BINPRM_BUF_SIZE less its NUL.
 inline constexpr std::size_t kLongestShebang = 127;
 
+// How much of a packed script shows whether its first line will do: one that fits with a prefix of one byte in the
+// place of every placeholder ends within.
+inline constexpr std::size_t kScriptHead = 4096;
+
 // Whether scripts at `path` are meant to be run: it lies in a folder bin, sbin or libexec, however deep.
 bool is_script_place(std::string_view path);
 
@@ -29,8 +33,8 @@ class PrefixCheck {
  public:
   explicit PrefixCheck(std::string prefix) : prefix_(std::move(prefix)) {}
 
-  // `head` gives the file's first kLongestShebang bytes as packed (all of a shorter file); it is called for scripts
-  // only.
+  // `head` gives the file's first kScriptHead bytes as packed (all of a shorter file); it is called for executable
+  // files in a script's place only.
   void add(const PrefixUser& file, const std::function<std::string()>& head);
 
   // Throws Error{kStorage}: the file with the least room and the longest path that fits, or all scripts that Linux

@@ -109,7 +109,7 @@ class TreeRelocation {
       }
       if (options_.prefix) {
         check.add({record.path, record.executable, record.records},
-                  [&] { return file->packed_head(*held, bundle::kLongestShebang + 1); });
+                  [&] { return file->packed_head(*held, bundle::kScriptHead); });
       }
       if (*held == options_.prefix) continue;
       changes_.push_back({&record, *held});

@@ -141,12 +141,13 @@ struct RelocatableBundle {
   std::string root{};  // folder in the archive
   bool executable = false;
   std::vector<HostLink> links{};
+  std::string arguments{};  // behind the interpreter
   BundleInfo info = small_info();
 };
 
 // bin/file, a script whose first line names the prefix, and the list that says so.
 inline Bytes relocatable_bundle(const RelocatableBundle& given) {
-  const std::string text = "#!" + std::string(kPlaceholder) + "/bin/tool\n";
+  const std::string text = "#!" + std::string(kPlaceholder) + "/bin/tool" + given.arguments + "\n";
   const std::vector<Relocation> records{{RelocationKind::kText, 2, static_cast<std::uint32_t>(kPlaceholder.size()), 0}};
   RelocationList list{
       .files = {{"bin/file", given.executable, text.size(), sha256(std::as_bytes(std::span(text))), records}},

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "bundle/prefix_check.h"
 #include "bundle/relocation_list.h"
 #include "tests/bundle/forgery.h"
 
@@ -355,6 +356,22 @@ TEST_F(ExtractSelfDescribed, RefusesABlankInAFirstLineBeforeAnythingIsWritten) {
       testing::error_of(ErrorKind::kStorage, [&] { extract_to_tree(testing::open_bytes(pack("", true)), options); });
   EXPECT_NE(message.find("bin/file"), std::string::npos) << message;
   EXPECT_TRUE(fs::is_empty(tree()));
+}
+
+// What is cut off must be seen, although the packed line is longer than the one that will stand there.
+TEST_F(ExtractSelfDescribed, RefusesAFirstLineThatStaysTooLongWithAShorterPrefix) {
+  ExtractOptions options;
+  options.prefix = "/opt";
+  const std::string start = "#!/opt/bin/tool";
+  const auto pack_with = [&](std::size_t size) {  // of the line that will stand there
+    return testing::open_bytes(testing::relocatable_bundle(
+        {.executable = true, .arguments = " " + std::string(size - start.size() - 1, 'x')}));
+  };
+  const std::string message =
+      testing::error_of(ErrorKind::kStorage, [&] { extract_to_tree(pack_with(kLongestShebang + 1), options); });
+  EXPECT_NE(message.find("bin/file"), std::string::npos) << message;
+  extract_to_tree(pack_with(kLongestShebang), options);
+  EXPECT_EQ(read("bin/file").size(), kLongestShebang + 1);
 }
 
 TEST_F(ExtractSelfDescribed, MakesLinksToTheHostButNotOverAMember) {

@@ -229,6 +229,13 @@ TEST_F(Relocate, RefusesALongPathBeforeAnythingIsWritten) {
   expect_relocated(fits);
 }
 
+TEST_F(Relocate, RefusesAFirstLineThatStaysTooLongWithAShorterPrefix) {
+  add("bin/long", "#!" + kHeld + "/bin/sh " + std::string(120, 'x') + "\n", {{RelocationKind::kText, 2, kHeldSize, 0}},
+      true);
+  write_list();
+  EXPECT_THAT(refusal(ErrorKind::kStorage, [&] { relocate("/opt"); }), HasSubstr("\n  bin/long"));
+}
+
 TEST_F(Relocate, NamesFilesThatWereChanged) {
   relocate("/opt/a");
   std::ofstream(tree() / "bin/tool", std::ios::app) << "# edited\n";
