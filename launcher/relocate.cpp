@@ -115,6 +115,15 @@ class TreeRelocation {
       changes_.push_back({&record, *held});
       folders.emplace(bundle::parent_of(record.path));
     }
+    for (const bundle::HostLink& link : list_.links) {
+      try {
+        static_cast<void>(parent(std::string(bundle::parent_of(link.path))));
+        links_.push_back(&link);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kNotFound) throw;
+        if (options_.prefix) result_.skipped.push_back(link.path);  // its folder is gone
+      }
+    }
     if (!changed.empty()) refuse(changed);
     if (options_.prefix) check.require();
     for (const std::string& folder : folders) {
@@ -203,16 +212,16 @@ class TreeRelocation {
 
   // Links to programs of the host are no part of what was packed.
   void link_host() {
-    for (const bundle::HostLink& link : list_.links) {
-      const FileDescriptor folder = parent(std::string(bundle::parent_of(link.path)));
-      const Place place{folder.get(), name_of(link.path)};
-      const bool ours = read_link(place) == link.target;
+    for (const bundle::HostLink* const link : links_) {
+      const FileDescriptor folder = parent(std::string(bundle::parent_of(link->path)));
+      const Place place{folder.get(), name_of(link->path)};
+      const bool ours = read_link(place) == link->target;
       if (!options_.prefix && ours) {
         disk_.remove(place);
       } else if (options_.prefix && !exists(place)) {
-        disk_.make_link(link.target, place);
+        disk_.make_link(link->target, place);
       } else if (options_.prefix && !ours) {
-        result_.skipped.push_back(link.path);
+        result_.skipped.push_back(link->path);
       }
     }
   }
@@ -234,6 +243,7 @@ class TreeRelocation {
   bundle::RelocationList list_;
   std::vector<std::string> recorded_;  // what holdall/prefix says
   std::vector<Change> changes_;
+  std::vector<const bundle::HostLink*> links_;  // whose folders are there
   RelocateResult result_;
 };
 

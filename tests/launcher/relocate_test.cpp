@@ -308,6 +308,22 @@ TEST_F(Relocate, MakesAndRemovesLinksToTheHost) {
   EXPECT_EQ(read(tree() / "bin/python"), "the user's own");
 }
 
+TEST_F(Relocate, SkipsALinkToTheHostWhoseFolderIsGone) {
+  list_.links.push_back({"sbin/python", "/usr/bin/python3"});
+  write_list();
+  EXPECT_EQ(relocate("/opt/a").skipped, std::vector<std::string>{"sbin/python"});
+  expect_relocated("/opt/a");
+  EXPECT_EQ(relocate(std::nullopt).skipped, std::vector<std::string>{});
+  expect_relocated(std::nullopt);
+}
+
+TEST_F(Relocate, PutsNoLinkToTheHostOutsideTheTree) {
+  list_.links.push_back({"lib/away/python", "/usr/bin/python3"});
+  write_list();
+  fs::create_directory_symlink(folder_.path(), tree() / "lib/away");
+  refusal(ErrorKind::kBadBundle, [&] { relocate("/opt/a"); });
+}
+
 TEST_F(Relocate, CancelledWhileItReadsOrCopiesItChangesNothing) {
   for (int last = 1;; ++last) {
     int count = 0;
