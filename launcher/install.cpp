@@ -10,6 +10,7 @@
 
 #include "bundle/error.h"
 #include "bundle/extract.h"
+#include "bundle/member_path.h"
 #include "bundle/model_digest.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
@@ -144,8 +145,17 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
 
 }  // namespace
 
+void require_installable(const bundle::Reader& reader) {
+  const std::string_view folder = bundle::parent_of(bundle::parent_of(reader.toc().entries.front().path));
+  if (folder.empty()) return;
+  throw Error(ErrorKind::kBadBundle, "cannot install '" + reader.info().name +
+                                         "': its archive keeps everything below '" + std::string(folder) +
+                                         "': unpack it with holdall extract, or pack it again without --arcroot");
+}
+
 InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Reader& reader,
                       const InstallOptions& options) {
+  require_installable(reader);
   const InterruptGuard interrupt;
   const std::string id = reader.release_id();
   const FileDescriptor releases = open_folder({store.directory_fd(), "releases"});

@@ -23,6 +23,10 @@ struct InstallResult {
   std::uint64_t bytes = 0;
 };
 
+// Throws Error{kBadBundle} for an archive that keeps everything below a folder (--arcroot of holdall-pack): the store
+// finds holdall/bundle.json at the top of a release only.
+void require_installable(const bundle::Reader& reader);
+
 // Space is checked, the tree is unpacked into staging/ with everything verified, and one rename makes it a release. A
 // release of the same id is checked and reused; a damaged one is replaced, unless a service runs from it. SIGINT,
 // SIGTERM and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle,

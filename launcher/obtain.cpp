@@ -47,7 +47,7 @@ Obtained obtain(const ObtainOptions& options) {
   // A broken file is refused before there is a store; a pipe needs the store's partial/ first.
   std::optional<bundle::Reader> reader;
   if (source.kind() != SourceKind::kPipe) reader.emplace(source.reader({}, 0));
-  if (reader) static_cast<void>(reader->toc());
+  if (reader) require_installable(*reader);
 
   Store::OpenOptions how = options.common.open_options();
   how.create = true;

@@ -29,6 +29,9 @@ names f.tar.zst | grep '^share' >have || true
 [ "$(cat have)" = "$(printf 'share/\nshare/mine.txt\nshare/old.txt')" ] || fail "filters: $(cat have)"
 expect 0 "$pack" -p "$env" -o a.tar.zst --arcroot /opt/ml/
 ! names a.tar.zst | grep -v '^opt/ml/\|^opt/$' || fail "something lies outside --arcroot"
+expect 3 "$HOLDALL_BIN/holdall" install --root "$PWD/store" a.tar.zst
+says "its archive keeps everything below 'opt/ml'"
+[ ! -e store ] || fail "a refused archive made a store"
 
 # --force makes the folder of the output, as conda-pack's does; without it an existing output is refused.
 expect 0 "$pack" -n ml -f -o new/folder/x.tar.zst

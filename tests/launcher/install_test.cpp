@@ -99,6 +99,17 @@ TEST_F(Install, LeavesNothingOfAnArchiveWithAFlippedBit) {
   }
 }
 
+TEST_F(Install, RefusesAnArchiveThatKeepsEverythingBelowAFolder) {
+  bundle::WriterOptions options{.threads = 1};
+  options.root = "opt/ml";
+  const Bytes archive = bundle::testing::pack({{"opt/ml/file", bundle::EntryType::kRegular, "x"}}, options,
+                                              testing::info_of("1", testing::Kind::kFilesOnly))
+                            .archive;
+  const std::string message = error_of(ErrorKind::kBadBundle, [&] { install_bytes(archive); });
+  EXPECT_NE(message.find("below 'opt/ml'"), std::string::npos) << message;
+  expect_nothing_installed();
+}
+
 class InstallModel : public Install {
  protected:
   static Bytes with_model(const std::string& digest) {
