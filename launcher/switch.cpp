@@ -40,9 +40,11 @@ void require_whole(const Store& store, const std::string& release, bool hash_all
 
 Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release,
                    const CommonOptions& options) {
+  // The supervisor takes the lock itself. Until it has it, or we have it again because the supervisor went away, the
+  // lease keeps a gc from what was just installed.
+  FileDescriptor lease;
   if (supervisor_runs(store)) {
-    // The supervisor takes the lock itself; until then the lease keeps a gc away from what was just installed.
-    const FileDescriptor lease = store.lease(release);
+    lease = store.lease(release);
     lock.reset();
     if (const auto report = use_running(store, release))
       return {.generation = report->generation, .running = true, .switch_milliseconds = report->switch_milliseconds};
