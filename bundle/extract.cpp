@@ -8,6 +8,9 @@
 // which is made of them): it costs a second pass of SHA-256. Then the buffer is handed to the file's OrderedHash.
 // Memory is bounded by the number of buffers. There is no dead end: the chunk that a hash waits for was taken before
 // any later one, so it has a buffer and a thread.
+//
+// One thread more makes finished files durable and closes them. When it is far behind, the others do that themselves:
+// open files are few, however slow the disk is.
 #include "bundle/extract.h"
 
 #include <fcntl.h>
@@ -40,6 +43,7 @@
 namespace holdall::bundle {
 namespace {
 
+constexpr std::size_t kMostUnfinished = 64;  // files that wait for the thread that makes them durable
 constexpr auto kProgressInterval = std::chrono::milliseconds(50);
 
 enum class Durability { kNone, kEachFile, kWholeFilesystem };
@@ -73,6 +77,16 @@ class Channel {
       items_.push_back(std::move(item));
     }
     ready_.notify_one();
+  }
+  // False: `most` are queued already.
+  bool offer(Item item, std::size_t most) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (items_.size() >= most) return false;
+      items_.push_back(std::move(item));
+    }
+    ready_.notify_one();
+    return true;
   }
   std::optional<Item> take() {
     std::unique_lock lock(mutex_);
@@ -313,19 +327,20 @@ class Extraction {
     announce("chmod", toc_.entries[index].path);
     records_[index] = files_[index]->sink.reveal(mtime_);
     records_[index].digest = digest;
-    proven_.put(index);
+    if (!proven_.offer(index, kMostUnfinished)) finish_file(index);
   }
 
-  // Waiting for the disk is left to a thread of its own.
   void finish_files() {
-    while (const auto index = proven_.take()) {
-      FileSink& sink = files_[*index]->sink;
-      if (durability_ == Durability::kEachFile) {
-        announce("fsync", toc_.entries[*index].path);
-        sink.sync();
-      }
-      sink.close();
+    while (const auto index = proven_.take()) finish_file(*index);
+  }
+
+  void finish_file(std::size_t index) {
+    FileSink& sink = files_[index]->sink;
+    if (durability_ == Durability::kEachFile) {
+      announce("fsync", toc_.entries[index].path);
+      sink.sync();
     }
+    sink.close();
   }
 
   void make_links() {

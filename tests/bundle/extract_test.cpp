@@ -1,17 +1,21 @@
 #include "bundle/extract.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "bundle/prefix_check.h"
 #include "bundle/relocation_list.h"
 #include "tests/bundle/forgery.h"
+#include "tests/support/old_kernel.h"
 
 namespace holdall::bundle {
 namespace {
@@ -234,6 +238,29 @@ TEST_F(Extract, SyncsWhatIsInstalledAndNothingElse) {
     const int files_and_folders = 11 + 7;  // with bundle.json, its folder and '.'
     EXPECT_EQ(synced, purpose == ExtractPurpose::kInstall ? files_and_folders : 0);
   }
+}
+
+// One fsync per file, each slower than the unpacking of many files.
+TEST_F(Extract, NeedsFewOpenFilesHoweverSlowTheDiskIs) {
+  std::vector<testing::Member> members;
+  for (int i = 0; i < 400; ++i) members.push_back({std::to_string(i), EntryType::kRegular, "x"});
+  const Reader reader = testing::open_bytes(testing::pack(members).archive);
+  const tests::OldKernel no_syncfs;
+  ExtractOptions options;
+  options.threads = 2;
+  std::atomic<int> synced = 0;
+  options.before_change = [&](std::string_view call, std::string_view) {
+    if (call != "fsync") return;
+    ++synced;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit limited{.rlim_cur = 128, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limited), 0);
+  EXPECT_NO_THROW(extract_to_tree(reader, options));
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(synced, 401 + 2);  // with bundle.json, its folder and '.'
 }
 
 class ExtractRelocated : public Extract {
