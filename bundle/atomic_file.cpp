@@ -13,6 +13,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include "bundle/error.h"
@@ -38,7 +39,12 @@ constexpr std::size_t kSyncBytes = std::size_t{64} << 20;
 // keep them, so that without this commit() waits long even for what was written past the page cache.
 class AtomicFile::Syncer {
  public:
-  explicit Syncer(int fd) : fd_(fd), thread_([this] { run(); }) {}
+  explicit Syncer(int fd) : fd_(fd) {
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error&) {  // no thread is to be had: commit() syncs all of it
+    }
+  }
   Syncer(const Syncer&) = delete;
   Syncer& operator=(const Syncer&) = delete;
   ~Syncer() { stop(); }
@@ -80,7 +86,7 @@ class AtomicFile::Syncer {
   std::size_t unsynced_ = 0;
   bool stopping_ = false;
   int error_ = 0;
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;
 };
 
 void AtomicFile::Free::operator()(std::byte* memory) const {

@@ -26,6 +26,7 @@
 #include <exception>
 #include <memory>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "bundle/chunk_order.h"
@@ -39,6 +40,7 @@
 #include "bundle/safe_folder.h"
 #include "bundle/syncfs.h"
 #include "bundle/tar_stream.h"
+#include "bundle/threads.h"
 
 namespace holdall::bundle {
 namespace {
@@ -204,13 +206,16 @@ class Extraction {
     std::vector<Buffer> buffers(threads_ * 2 + 2);
     for (Buffer& buffer : buffers) free_.put(&buffer);
 
-    std::thread finisher([this] { guarded([this] { finish_files(); }); });
-    std::vector<std::thread> workers;
-    for (unsigned i = 1; i < threads_; ++i) workers.emplace_back([this, i] { guarded([this, i] { work(i); }); });
-    guarded([this] { work(0); });
-    for (std::thread& worker : workers) worker.join();
-    proven_.finish();
-    finisher.join();
+    {
+      std::jthread finisher;
+      try {
+        finisher = std::jthread([this] { guarded([this] { finish_files(); }); });
+      } catch (const std::system_error&) {  // no thread is to be had: see below
+      }
+      run_in_threads(threads_, [this](unsigned thread) { guarded([this, thread] { work(thread); }); });
+      proven_.finish();
+    }
+    guarded([this] { finish_files(); });
     if (failure_) std::rethrow_exception(failure_);
   }
 

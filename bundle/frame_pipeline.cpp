@@ -7,6 +7,7 @@
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "bundle/byte_order.h"
@@ -67,10 +68,11 @@ struct FramePipeline::State {
       }
       threads.emplace_back([this] { guarded([&] { hash_files(); }); });
       threads.emplace_back([this] { guarded([&] { write(); }); });
-    } catch (...) {
+    } catch (const std::exception& error) {
       stop(nullptr);
       join();
-      throw;
+      throw Error(ErrorKind::kInternal, "cannot start " + std::to_string(thread_count + 2) + " threads: " +
+                                            error.what() + ": use fewer, or raise the limit of processes (ulimit -u)");
     }
   }
   State(const State&) = delete;

@@ -9,6 +9,7 @@
 #include "bundle/error.h"
 #include "bundle/reader.h"
 #include "bundle/tar_stream.h"
+#include "bundle/threads.h"
 
 namespace holdall::bundle {
 
@@ -41,10 +42,7 @@ class Verifier {
   }
 
   VerifyReport run(unsigned threads) {
-    std::vector<std::thread> pool;
-    for (unsigned i = 1; i < threads; ++i) pool.emplace_back([this] { work(); });
-    work();
-    for (std::thread& thread : pool) thread.join();
+    run_in_threads(threads, [this](unsigned) { work(); });
     if (failure_) std::rethrow_exception(failure_);
     for (auto& [place, text] : faults_) report_.faults.push_back(std::move(text));
     return std::move(report_);

@@ -1,0 +1,18 @@
+#include "bundle/threads.h"
+
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace holdall::bundle {
+
+void run_in_threads(unsigned wanted, const std::function<void(unsigned)>& body) {
+  std::vector<std::jthread> others;
+  try {
+    for (unsigned i = 1; i < wanted; ++i) others.emplace_back([&body, i] { body(i); });
+  } catch (const std::system_error&) {  // EAGAIN: a limit on threads or memory
+  }
+  body(0);
+}
+
+}  // namespace holdall::bundle
