@@ -136,7 +136,7 @@ struct FramePipeline::State {
   std::mutex mutex;
   std::condition_variable compressible, hashable, writable, space;
   std::deque<std::unique_ptr<Item>> line;  // in the order of the archive
-  std::size_t line_bytes = 0;              // of its frames, or of the content where there is no frame yet
+  std::size_t line_bytes = 0;              // of its content: what a frame has allocated, however well it compressed
   std::deque<Item*> to_compress, to_hash;
   std::vector<std::unique_ptr<Slab>> slabs;
   bool stopping = false;
@@ -168,7 +168,6 @@ void FramePipeline::State::compress(int level) {
     }
     const std::lock_guard lock(mutex);
     item->compressed = true;
-    line_bytes -= item->content.size() - item->frame_size;
     passed(*item);
   }
 }
@@ -225,7 +224,7 @@ void FramePipeline::State::write() {
     }
     const std::lock_guard lock(mutex);
     line.pop_front();
-    line_bytes -= item->frame_size;
+    line_bytes -= item->content.size();
     space.notify_one();
   }
 }
