@@ -12,6 +12,8 @@ void JsonGuard::operator()(int depth, json::parse_event_t event, const json& par
   const auto fail = [&](const std::string& reason) { throw Error(ErrorKind::kBadBundle, subject_ + ": " + reason); };
   using Event = json::parse_event_t;
   if (depth > limits_.max_depth) fail("nested deeper than " + std::to_string(limits_.max_depth));
+  const bool is_value = event == Event::value || event == Event::object_start || event == Event::array_start;
+  if (is_value && ++values_ > limits_.max_values) fail("more than " + std::to_string(limits_.max_values) + " values");
   if (event == Event::object_start) keys_.emplace_back();
   if (event == Event::object_end) keys_.pop_back();
   if (event == Event::key) {

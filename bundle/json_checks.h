@@ -10,20 +10,24 @@
 
 namespace holdall::bundle {
 
-// A parser callback that throws Error{kBadBundle} beyond `max_depth`, at a key given twice in one object and at an
-// object of more than `max_keys` keys. `subject` starts the message, e.g. "bad bundle.json".
+// A parser callback that throws Error{kBadBundle} beyond `max_depth`, at a key given twice in one object, at an object
+// of more than `max_keys` keys, and when there are more than `max_values` values: each takes 16 to 100 bytes of memory,
+// and 2 of text. `subject` starts the message, e.g. "bad bundle.json".
 class JsonGuard {
  public:
   struct Limits {
     int max_depth = 16;
     std::size_t max_keys = 4096;
+    std::size_t max_values = 16'000'000;
   };
   JsonGuard(std::string subject, Limits limits) : subject_(std::move(subject)), limits_(limits) {}
   void operator()(int depth, nlohmann::json::parse_event_t event, const nlohmann::json& parsed);
+  void forget_values() { values_ = 0; }  // for a caller that keeps none of those so far
 
  private:
   std::string subject_;
   Limits limits_;
+  std::size_t values_ = 0;
   std::vector<std::vector<std::string>> keys_;  // of the objects that are open, outermost first
 };
 

@@ -314,6 +314,7 @@ Toc parse_toc(std::string_view text) {
     if (!in_entries || depth != 2) return true;
     if (event == Event::object_end) {
       builder.add(parsed);
+      guard.forget_values();
       return false;  // taken: it need not stay in memory
     }
     if (event == Event::value || event == Event::array_start) {

@@ -19,7 +19,7 @@ std::string refusal(const std::string& text) {
     EXPECT_EQ(error.kind(), ErrorKind::kBadBundle) << error.what();
     return error.what();
   }
-  ADD_FAILURE() << "accepted: " << text;
+  ADD_FAILURE() << "accepted: " << text.substr(0, 1000);
   return {};
 }
 
@@ -78,6 +78,14 @@ TEST(RelocationList, RefusesANewerVersionAndWhatIsNoList) {
   EXPECT_THAT(refusal(R"({"version":2,"files":[],"links":[]})"), HasSubstr("upgrade holdall"));
   for (const char* const text : {"", "[]", "{}", "null", R"({"version":1})", R"({"version":1,"files":{},"links":[]})"})
     EXPECT_FALSE(refusal(text).empty()) << text;
+}
+
+// Two bytes of text for sixteen and more of memory.
+TEST(RelocationList, RefusesMoreValuesThanAnyTreeNeeds) {
+  std::string values(32'000'000, '0');
+  for (std::size_t i = 1; i < values.size(); i += 2) values[i] = ',';
+  values.back() = '0';
+  EXPECT_THAT(refusal(list(values)), HasSubstr("more than 16000000 values"));
 }
 
 TEST(RelocationList, KeepsOnePrefixALine) {
