@@ -4,9 +4,10 @@ make_checkout src
 mkdir made
 truncate -s 200G src/data/endless  # sparse: it only has to take long
 for signal in INT TERM; do
+  rm -f err # what the last run said is not what this one says
   "$pack" -m src/manifest.json -o made/x.tar.zst >out 2>err &
   pid=$!
-  until grep -q packing err; do kill -0 $pid || fail "it ended early: $(cat err)"; done
+  until grep -qs packing err; do kill -0 $pid || fail "it ended early: $(cat err)"; done
   kill -$signal $pid
   status=0
   wait $pid || status=$?
