@@ -9,12 +9,40 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <iterator>
 #include <vector>
 
 #include "tests/bundle/bundle_fixture.h"
+
+namespace {
+// What a filesystem may answer, but none at hand does: the linker (--wrap) puts these before the C library's calls.
+std::atomic<bool> refuses_direct_writes = false, loses_what_it_cached = false;
+std::atomic<int> refused = 0;
+}  // namespace
+
+extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
+ssize_t __real_write(int fd, const void* bytes, size_t size);
+ssize_t __wrap_write(int fd, const void* bytes, size_t size) {
+  if (!refuses_direct_writes || (::fcntl(fd, F_GETFL) & O_DIRECT) == 0) return __real_write(fd, bytes, size);
+  ++refused;
+  errno = EINVAL;
+  return -1;
+}
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd) {
+  if (!loses_what_it_cached) return __real_fdatasync(fd);
+  ++refused;
+  refused.notify_all();
+  errno = EIO;
+  return -1;
+}
+// NOLINTEND(bugprone-reserved-identifier)
+}
 
 namespace holdall::bundle {
 namespace {
@@ -127,6 +155,40 @@ TEST(AtomicFile, SaysWhyAWriteFailed) {
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, ignored);
   EXPECT_EQ(message, "cannot write '" + path + "': file too large");
+  EXPECT_EQ(files_in(folder.path()), 0u);
+}
+
+// Some filesystems take the flag and refuse the first write with it.
+TEST(AtomicFile, WritesThroughThePageCacheWhereNothingElseWorks) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "out";
+  if (!bypasses_cache(folder.path()))
+    GTEST_SKIP() << "the filesystem of " << folder.path() << " keeps everything in the page cache";
+  const std::string text = noise(9 << 20, 5);
+  refused = 0;
+  refuses_direct_writes = true;
+  AtomicFile file(path);
+  file.write(bytes_of(text));
+  file.commit();
+  refuses_direct_writes = false;
+  EXPECT_EQ(refused, 1);
+  EXPECT_TRUE(contents_of(path) == text);
+}
+
+// The kernel says only once that it could not keep what it had taken: not to the fsync at the end.
+TEST(AtomicFile, RemembersAFailureOfASyncOnTheWay) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() / "out";
+  refused = 0;
+  const std::string message = error_of(ErrorKind::kStorage, [&] {
+    AtomicFile file(path);
+    loses_what_it_cached = true;
+    file.write(bytes_of(std::string(64 << 20, 'x')));
+    refused.wait(0);
+    loses_what_it_cached = false;
+    file.commit();
+  });
+  EXPECT_EQ(message, "cannot write '" + path + "': input/output error");
   EXPECT_EQ(files_in(folder.path()), 0u);
 }
 
