@@ -31,17 +31,6 @@ bool is_left_out(std::string_view name) {
   return kNames.contains(name) || name.ends_with('~') || name.ends_with(".DS_STORE");
 }
 
-// "a/__pycache__/b.cpython-311.opt-1.pyc" -> "a/b.py" (PEP 3147, PEP 488). Empty for anything else.
-std::string source_of_pyc(std::string_view path) {
-  const std::string_view folder = bundle::parent_of(path);
-  const std::string_view name = path.substr(folder.empty() ? 0 : folder.size() + 1);
-  const bool in_cache = folder == "__pycache__" || folder.ends_with("/__pycache__");
-  const auto dots = std::ranges::count(name, '.');
-  if (!in_cache || !name.ends_with(".pyc") || dots < 2 || dots > 3) return {};
-  const std::string_view above = bundle::parent_of(folder);
-  return std::string(above) + (above.empty() ? "" : "/") + std::string(name.substr(0, name.find('.'))) + ".py";
-}
-
 bool exists(const std::string& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);

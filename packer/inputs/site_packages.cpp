@@ -58,6 +58,16 @@ std::uint32_t find_member(const std::vector<Member>& members, std::string_view p
   return static_cast<std::uint32_t>(found - members.begin());
 }
 
+std::string source_of_pyc(std::string_view path) {
+  const std::string_view folder = bundle::parent_of(path);
+  const std::string_view name = path.substr(folder.empty() ? 0 : folder.size() + 1);
+  const bool in_cache = folder == "__pycache__" || folder.ends_with("/__pycache__");
+  const auto dots = std::ranges::count(name, '.');
+  if (!in_cache || !name.ends_with(".pyc") || dots < 2 || dots > 3) return {};
+  const std::string_view above = bundle::parent_of(folder);
+  return std::string(above) + (above.empty() ? "" : "/") + std::string(name.substr(0, name.find('.'))) + ".py";
+}
+
 std::vector<std::string> editable_packages(const Collection& collection, const std::string& site) {
   const std::string& folder = collection.roots[0].folder;
   const std::vector<Member>& members = collection.members;

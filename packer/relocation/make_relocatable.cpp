@@ -12,6 +12,7 @@
 #include "packer/activate_scripts.h"
 #include "packer/file_digests.h"
 #include "packer/in_parallel.h"
+#include "packer/inputs/site_packages.h"
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
 #include "packer/relocation/record_update.h"
@@ -52,17 +53,6 @@ std::string without_build_machine(const std::string& record, const std::string& 
   return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-// "a/__pycache__/b.cpython-311.pyc" → "a/b.py"; "a/b.pyc" → "a/b.py".
-std::string source_of_pyc(const std::string& path) {
-  static constexpr std::string_view kCache = "__pycache__/";
-  const std::size_t slash = path.rfind('/') == path.npos ? 0 : path.rfind('/') + 1;
-  std::string folder = path.substr(0, slash);
-  const bool cached = folder.ends_with(kCache);
-  if (cached) folder.resize(folder.size() - kCache.size());
-  const std::size_t dot = cached ? path.find('.', slash) : path.rfind('.');
-  return folder + path.substr(slash, dot - slash) + ".py";
-}
-
 class Stage {
  public:
   Stage(const Collection& collection, const RelocationOptions& options) : collection_(collection), options_(options) {
@@ -77,10 +67,12 @@ class Stage {
   RelocatableInputs run() {
     RelocatableInputs result;
     result.warnings = collection_.warnings;
+    for (std::size_t i = 0; i < collection_.members.size(); ++i)
+      places_.emplace(bundle_path(collection_, collection_.members[i]), i);
     outcomes_.resize(collection_.members.size());
     in_parallel(outcomes_.size(), options_.threads,
                 [&](std::size_t i) { outcomes_[i] = outcome(collection_.members[i]); });
-    leave_out_stale();
+    leave_out_changing();
     update_wheel_records();
     for (std::size_t i = 0; i < outcomes_.size(); ++i) {
       const Member& member = collection_.members[i];
@@ -221,9 +213,10 @@ class Stage {
 
   void compiled(const Member& member, Outcome& result) const {
     const FilePointer file = open(member, result.member);
-    auto pyc = file->size() <= kLargestPyc
-                   ? relocatable_pyc(contents_of(*file, kLargestPyc), {prefixes_, options_.mtime})
-                   : std::nullopt;
+    const std::string contents = file->size() <= kLargestPyc ? contents_of(*file, kLargestPyc) : "";
+    result.left_out = is_stale(contents, result.member.entry.path);
+    if (result.left_out) return;
+    auto pyc = relocatable_pyc(contents, {prefixes_, options_.mtime});
     if (!pyc) {
       result.left_out = true;
       result.warning = "'" + file->path() + "' is no compiled Python of a known version: left out";
@@ -235,29 +228,36 @@ class Stage {
     result.member.entry.size = result.member.contents.size();
   }
 
+  // Python would not take it where it is now; with the archive's time, it would.
+  bool is_stale(std::string_view pyc, const std::string& path) const {
+    const auto compiled_from = source_in_header(pyc);
+    const auto found = places_.find(source_of_pyc(path));
+    if (!compiled_from || found == places_.end()) return false;
+    const Member& source = collection_.members[found->second];
+    const PycSource present{.mtime = static_cast<std::uint32_t>(source.mtime_ns / 1'000'000'000),
+                            .size = static_cast<std::uint32_t>(source.size)};
+    return source.type != EntryType::kRegular || *compiled_from != present;
+  }
+
   // Compiled from a source that is another one at each place: Python would not take it.
-  void leave_out_stale() {
+  void leave_out_changing() {
     std::set<std::string> changing;
     for (const Outcome& outcome : outcomes_)
       if (!outcome.member.splices.empty()) changing.insert(outcome.member.entry.path);
     for (Outcome& outcome : outcomes_) {
       const std::string& path = outcome.member.entry.path;
-      if (path.ends_with(".pyc") && changing.contains(source_of_pyc(path)))
-        outcome = {.member = {}, .left_out = true, .warning = {}};
+      if (changing.contains(source_of_pyc(path))) outcome = {.member = {}, .left_out = true, .warning = {}};
     }
   }
 
   // pip checks an installation against its RECORDs.
   void update_wheel_records() {
-    std::map<std::string, std::size_t> places;
-    for (std::size_t i = 0; i < outcomes_.size(); ++i)
-      places.emplace(bundle_path(collection_, collection_.members[i]), i);
-    for (const auto& [path, index] : places) {
+    for (const auto& [path, index] : places_) {
       if (!path.ends_with(".dist-info/RECORD") || outcomes_[index].left_out) continue;
       const fs::path site = fs::path(path).parent_path().parent_path();
       const auto change = [&](const std::string& name) -> std::optional<RecordChange> {
-        const auto found = places.find((site / name).lexically_normal().string());
-        return found == places.end() ? std::nullopt : change_of(outcomes_[found->second]);
+        const auto found = places_.find((site / name).lexically_normal().string());
+        return found == places_.end() ? std::nullopt : change_of(outcomes_[found->second]);
       };
       PlannedMember& member = outcomes_[index].member;
       const std::string record = contents_of(*open(collection_.members[index], member), kLargestRecord);
@@ -297,6 +297,7 @@ class Stage {
   const RelocationOptions& options_;
   std::vector<PrefixSpelling> prefixes_;
   std::unique_ptr<PrefixRewriter> rewriter_;
+  std::map<std::string, std::size_t> places_;  // in the bundle: index of a member and of its outcome
   std::vector<Outcome> outcomes_;
 };
 

@@ -30,9 +30,10 @@ struct RelocatableInputs {
   std::vector<std::string> warnings;
 };
 
-// Reads every file once, in parallel, and keeps nothing of it but what differs. Conda environments and venvs get
-// activate scripts of ours. A .pyc that cannot be read, or whose source gets another prefix at each place, is left out:
-// Python compiles it again. Throws Error{kCannotPack, kNotFound, kStorage} and what `check` throws.
+// Reads the files in parallel, those that change once more for their digest, and keeps nothing of them but what
+// differs. Conda environments and venvs get activate scripts of ours. A .pyc that cannot be read, is older than its
+// source or has a source that gets another prefix at each place, is left out: Python compiles it again. Throws
+// Error{kCannotPack, kNotFound, kStorage} and what `check` throws.
 RelocatableInputs make_relocatable(const Collection& collection, const RelocationOptions& options);
 
 // holdall/relocations.json for `members`; nothing if no member needs it. Members with relocations must say in

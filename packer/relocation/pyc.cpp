@@ -177,25 +177,41 @@ std::uint32_t number_at(std::string_view bytes, std::size_t at) {
   return value;
 }
 
-}  // namespace
+struct Header {
+  const CodeLayout& layout;
+  std::size_t size = kHeader;
+  bool by_time = false;  // then its last eight bytes are the source's time and size
+};
 
-std::optional<std::string> relocatable_pyc(std::string_view pyc, const PycRules& rules) {
+std::optional<Header> header_of(std::string_view pyc) {
   if (pyc.size() < kHeader || pyc[2] != '\r' || pyc[3] != '\n') return std::nullopt;
   const unsigned magic = number_at(pyc, 0) & 0xffff;
-  const CodeLayout* layout = nullptr;
-  for (std::size_t i = 0; i + 1 < kLayouts.size(); ++i)
-    if (magic >= kLayouts[i].first_magic && magic < kLayouts[i + 1].first_magic) layout = &kLayouts[i];
-  // 3.6 has a header of 12 bytes, without flags.
-  const bool old = magic < 3390;
-  const std::size_t header = old ? kHeader - 4 : kHeader;
-  if (layout == nullptr) return std::nullopt;
-  std::string result(pyc.substr(0, header));
-  if (old || (number_at(pyc, 4) & kByHash) == 0) {
+  for (std::size_t i = 0; i + 1 < kLayouts.size(); ++i) {
+    if (magic < kLayouts[i].first_magic || magic >= kLayouts[i + 1].first_magic) continue;
+    if (magic < 3390) return Header{kLayouts[i], kHeader - 4, true};  // 3.6 has no flags
+    return Header{kLayouts[i], kHeader, (number_at(pyc, 4) & kByHash) == 0};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<PycSource> source_in_header(std::string_view pyc) {
+  const auto header = header_of(pyc);
+  if (!header || !header->by_time) return std::nullopt;
+  return PycSource{.mtime = number_at(pyc, header->size - 8), .size = number_at(pyc, header->size - 4)};
+}
+
+std::optional<std::string> relocatable_pyc(std::string_view pyc, const PycRules& rules) {
+  const auto header = header_of(pyc);
+  if (!header) return std::nullopt;
+  std::string result(pyc.substr(0, header->size));
+  if (header->by_time) {
     const auto time = static_cast<std::uint32_t>(rules.mtime);  // of 64 bits, Python keeps the lower half
-    for (std::size_t i = 0; i < 4; ++i) result[header - 8 + i] = static_cast<char>(time >> (8 * i) & 0xff);
+    for (std::size_t i = 0; i < 4; ++i) result[header->size - 8 + i] = static_cast<char>(time >> (8 * i) & 0xff);
   }
   try {
-    return result + MarshalCopy(pyc.substr(header), *layout, rules.prefixes).run();
+    return result + MarshalCopy(pyc.substr(header->size), header->layout, rules.prefixes).run();
   } catch (const Unreadable&) {
     return std::nullopt;
   }

@@ -11,6 +11,14 @@
 
 namespace holdall::packer {
 
+// What the header says of the source, where it goes by time and size: seconds and bytes, modulo 2^32.
+struct PycSource {
+  std::uint32_t mtime = 0, size = 0;
+  bool operator==(const PycSource&) const = default;
+};
+// nullopt: goes by the source's hash, or no file that this reader knows.
+std::optional<PycSource> source_in_header(std::string_view pyc);
+
 struct PycRules {
   const std::vector<PrefixSpelling>& prefixes;
   std::int64_t mtime = 0;  // of the source in the archive, seconds: so the file stays valid for it

@@ -32,6 +32,16 @@ class MakeRelocatable : public ::testing::Test {
     member.executable = executable;
     return member;
   }
+  void add_compiled(const std::string& name, const std::string& mode = "TIMESTAMP") {
+    const std::string path = "lib/__pycache__/" + name + ".cpython-311.pyc";
+    add(path, "");
+    const std::string command = "python3 -I -c \"import py_compile; py_compile.compile('" + folder_.path("lib/") +
+                                name + ".py', '" + folder_.path(path) +
+                                "', doraise=True, invalidation_mode=py_compile.PycInvalidationMode." + mode + ")\"";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    collection_.members.back().size = fs::file_size(folder_.path(path));
+    collection_.members.back().mtime_ns = InputFile(folder_.path(path)).mtime_ns();
+  }
   RelocatableInputs made(const RelocationOptions& options = {}) { return make_relocatable(collection_, options); }
 
   static std::string contents_of(const PlannedMember& member) {
@@ -153,15 +163,7 @@ TEST_F(MakeRelocatable, WritesTheDestinationAtOnce) {
 TEST_F(MakeRelocatable, LeavesOutCompiledPythonThatWouldBeStaleOrUnreadable) {
   add("lib/changing.py", "P = '" + folder_.root() + "'\n");
   add("lib/same.py", "P = 1\n");
-  for (const char* const name : {"changing", "same"}) {
-    const std::string path = "lib/__pycache__/" + std::string(name) + ".cpython-311.pyc";
-    add(path, "");
-    const std::string command = "python3 -I -c \"import py_compile; py_compile.compile('" + folder_.path("lib/") +
-                                name + ".py', '" + folder_.path(path) + "', doraise=True)\"";
-    ASSERT_EQ(std::system(command.c_str()), 0);
-    collection_.members.back().size = fs::file_size(folder_.path(path));
-    collection_.members.back().mtime_ns = InputFile(folder_.path(path)).mtime_ns();
-  }
+  for (const char* const name : {"changing", "same"}) add_compiled(name);
   add("lib/broken.pyc", "no pyc");
   const auto inputs = made();
   EXPECT_EQ(find(inputs, "lib/__pycache__/changing.cpython-311.pyc"), nullptr);
@@ -173,6 +175,32 @@ TEST_F(MakeRelocatable, LeavesOutCompiledPythonThatWouldBeStaleOrUnreadable) {
   const std::string contents = contents_of(*same);
   EXPECT_EQ(contents.find(folder_.root()), contents.npos);
   EXPECT_NE(contents.find("lib/same.py"), contents.npos);
+}
+
+// Each member gets the archive's time, and so does the header: what was stale must not become valid by that.
+TEST_F(MakeRelocatable, LeavesOutCompiledPythonThatIsNotOfItsSource) {
+  for (const char* const name : {"same", "later", "longer", "linked", "hashed"}) {
+    add("lib/" + std::string(name) + ".py", "V = 1\n");
+    add_compiled(name, name == std::string("hashed") ? "UNCHECKED_HASH" : "TIMESTAMP");
+  }
+  const auto member = [&](const std::string& path) -> Member& {
+    return *std::ranges::find(collection_.members, path, &Member::path);
+  };
+  member("lib/later.py").mtime_ns += 1'000'000'000;
+  fs::last_write_time(folder_.path("lib/later.py"),
+                      fs::last_write_time(folder_.path("lib/later.py")) + std::chrono::seconds(1));
+  const auto time = fs::last_write_time(folder_.path("lib/longer.py"));
+  folder_.write("lib/longer.py", "V = 100\n");
+  fs::last_write_time(folder_.path("lib/longer.py"), time);
+  member("lib/longer.py").size = 8;
+  member("lib/linked.py") = {.path = "lib/linked.py", .link_target = "same.py", .type = EntryType::kSymlink};
+  const auto inputs = made();
+  std::vector<std::string> compiled;
+  for (const PlannedMember& found : inputs.members)
+    if (found.entry.path.ends_with(".pyc")) compiled.push_back(found.entry.path);
+  EXPECT_EQ(compiled, (std::vector<std::string>{"lib/__pycache__/same.cpython-311.pyc",
+                                                "lib/__pycache__/hashed.cpython-311.pyc"}));
+  EXPECT_TRUE(inputs.warnings.empty());
 }
 
 TEST_F(MakeRelocatable, BringsWheelRecordsUpToDate) {
