@@ -54,6 +54,7 @@ enum class PrefixUse : std::uint8_t {
 enum class MemberRole : std::uint8_t {
   kPlain,
   kCondaRecord,   // conda-meta/*.json: says where the package came from on the build machine
+  kCondaHistory,  // conda-meta/history: says by which commands
   kVenvActivate,  // a stock activate script of venv or virtualenv, which names its folder
   kInterpreter,   // a packed base interpreter: finds its libraries in $ORIGIN/../lib, as do the modules that it loads
   kHostLink,      // the interpreter of a venv that uses the host's: a link that relocation creates. Never in the tar

@@ -44,6 +44,8 @@ class CondaCollector {
   Collection run() {
     result_ = collect_tree(request_, folder_, InputKind::kConda, {.leaves_out = is_left_out, .check = check_});
     find_site_packages();
+    if (Member* const history = find("conda-meta/history"); history != nullptr)
+      history->role = MemberRole::kCondaHistory;
     for (std::size_t i = 0; i < result_.members.size(); ++i) {
       if (!is_record(result_.members[i])) continue;
       if (check_) check_();

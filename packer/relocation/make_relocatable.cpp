@@ -53,6 +53,18 @@ std::string without_build_machine(const std::string& record, const std::string& 
   return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
+// conda's log of an environment: its commands hold paths of the build machine, and conda does not need them.
+std::string without_commands(std::string_view history) {
+  std::string result;
+  while (!history.empty()) {
+    const std::string_view line = history.substr(0, std::min(history.find('\n'), history.size() - 1) + 1);
+    history.remove_prefix(line.size());
+    const std::size_t word = std::min(line.find_first_not_of(" \t", 1), line.size());
+    if (!line.starts_with('#') || !line.substr(word).starts_with("cmd:")) result += line;
+  }
+  return result;
+}
+
 class Stage {
  public:
   Stage(const Collection& collection, const RelocationOptions& options) : collection_(collection), options_(options) {
@@ -127,8 +139,10 @@ class Stage {
     } else {
       planned.mtime_ns = member.mtime_ns;
       auto file = std::make_shared<const InputFile>(open_found({planned.source, member.size, member.mtime_ns}));
-      if (member.role != MemberRole::kCondaRecord) return file;
-      planned.contents = without_build_machine(contents_of(*file, kLargestRecord), planned.source);
+      if (member.role != MemberRole::kCondaRecord && member.role != MemberRole::kCondaHistory) return file;
+      const std::string told = contents_of(*file, kLargestRecord);
+      planned.contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
+                                                                 : without_commands(told);
       planned.source.clear();
       planned.mtime_ns.reset();
     }

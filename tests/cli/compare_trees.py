@@ -40,6 +40,8 @@ def reason(path):
     if path not in theirs:
         return "only ours"
     old, new = theirs[path], mine[path]
+    if path == "conda-meta/history" and new[1] == b"".join(l for l in old[1].splitlines(True) if not l.startswith(b"# cmd:")):
+        return "commands"
     if path.startswith("conda-meta/") and path.endswith(".json"):
         return "conda-meta as data" if same_record(path) else "conda-meta says something else"
     if old[0] == new[0] == "file":
@@ -63,6 +65,7 @@ for path in sorted(theirs.keys() | mine.keys()):
 records = {"noarch-1.0-0", "old-1.0-0", "python-3.11.4-0", "tool-1.0-0"}
 expected = {(f"conda-meta/{name}.json", "conda-meta as data") for name in records}
 expected |= {
+    ("conda-meta/history", "commands"),
     ("bin/conda_unpack_progress.py", "only theirs"),
     ("bin/conda-unpack", "differs"),
     ("bin/holdall", "only ours"),

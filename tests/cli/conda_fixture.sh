@@ -32,7 +32,7 @@ def paths(entries):
         {"_path": p, "path_type": "hardlink", **({"file_mode": m, "prefix_placeholder": placeholder} if m else {})}
         for p, m in entries]}
 
-write(env / "conda-meta/history", "==> 2026-01-01 00:00:00 <==\n# cmd: conda create\n")
+write(env / "conda-meta/history", f"==> 2026-01-01 00:00:00 <==\n# cmd: {os.path.expanduser('~')}/miniconda3/bin/conda create -n ml\n+test::tool-1.0-0\n")
 # tool
 write(env / "bin/tool", f"#!{prefix}/bin/python3.11\nprint('tool')\n", 0o755)
 write(env / "etc/tool.conf", f"root = {prefix}/share\n")

@@ -23,6 +23,8 @@ done
 ! tar --zstd -xOf prefix.tar.zst bin/activate | grep "old conda's" || fail "old conda's activate was packed"
 ! tar --zstd -xOf prefix.tar.zst conda-meta/tool-1.0-0.json | grep "$PWD" || fail "conda-meta says where packages came from"
 
+[ "$(tar --zstd -xOf prefix.tar.zst conda-meta/history | tail -n 1)" = +test::tool-1.0-0 ] || fail "conda's history is lost"
+
 # Filters in their order; folders that are emptied go, empty ones stay.
 expect 0 "$pack" -p "$env" -o f.tar.zst --exclude 'share/*' --include 'share/*.txt' --exclude '*/latin1*'
 names f.tar.zst | grep '^share' >have || true

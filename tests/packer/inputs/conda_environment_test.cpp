@@ -153,6 +153,14 @@ TEST(CondaEnvironment, NamesFilesThatTwoPackagesBrought) {
   EXPECT_TRUE(warns(found, "'a' and 'b' both brought: lib/shared"));
 }
 
+TEST(CondaEnvironment, KnowsCondasOwnFiles) {
+  CondaFixture conda;
+  conda.add("a", {{"bin/a"}});
+  const Collection found = conda.collected();
+  EXPECT_EQ(member_at(found, "conda-meta/a-1.0-0.json")->role, MemberRole::kCondaRecord);
+  EXPECT_EQ(member_at(found, "conda-meta/history")->role, MemberRole::kCondaHistory);
+}
+
 TEST(CondaEnvironment, RefusesEditablePackages) {
   CondaFixture conda;
   conda.add("python", {{"bin/python3.11"}}, {{"version", "3.11.0"}});

@@ -113,6 +113,16 @@ TEST_F(MakeRelocatable, ForgetsWhereCondaGotAPackageFrom) {
   EXPECT_EQ(thrown_by([&] { made(); }).kind, bundle::ErrorKind::kCannotPack);
 }
 
+TEST_F(MakeRelocatable, ForgetsByWhichCommandsCondaMadeAnEnvironment) {
+  add("conda-meta/history",
+      "==> 2026-01-01 00:00:00 <==\n# cmd: /home/me/miniconda3/bin/conda create -n x --file /home/me/x.txt\n"
+      "# conda version: 25.1.0\n+conda-forge/linux-64::python-3.11.4-0\n# update specs: ['python=3.11']\n#cmd: x")
+      .role = MemberRole::kCondaHistory;
+  EXPECT_EQ(contents_of(made().members.at(0)),
+            "==> 2026-01-01 00:00:00 <==\n# conda version: 25.1.0\n+conda-forge/linux-64::python-3.11.4-0\n"
+            "# update specs: ['python=3.11']\n");
+}
+
 TEST_F(MakeRelocatable, KeepsHostLinksOutOfTheTar) {
   Member& link = collection_.members.emplace_back();
   link.path = "bin/python3";
