@@ -20,12 +20,12 @@ bool is_everywhere(const LeakSource& source) {
          (source.what == "home folder" && path.size() < 6);
 }
 
-std::vector<LeakSource> worth_searching(std::vector<LeakSource> sources) {
+std::vector<LeakSource> worth_searching(std::vector<LeakSource> sources, const std::string& intended) {
   for (LeakSource& source : sources) {
     while (source.kind == LeakKind::kPath && source.text.size() > 1 && source.text.back() == '/')
       source.text.pop_back();
   }
-  std::erase_if(sources, is_everywhere);
+  std::erase_if(sources, [&](const LeakSource& source) { return is_everywhere(source) || source.text == intended; });
   std::ranges::stable_sort(sources, {}, [](const LeakSource& source) { return source.text.size(); });
   std::vector<LeakSource> result;  // "/src/app" is found wherever "/src" is looked for
   for (LeakSource& source : sources) {
@@ -38,16 +38,18 @@ std::vector<LeakSource> worth_searching(std::vector<LeakSource> sources) {
   return result;
 }
 
-std::vector<SoughtText> texts(const std::vector<LeakSource>& sources) {
+// Of several texts at one place the longest is found: `intended`, last in the list, before a folder that it lies in.
+std::vector<SoughtText> texts(const std::vector<LeakSource>& sources, const std::string& intended) {
   std::vector<SoughtText> result;
   for (const LeakSource& source : sources) result.push_back({source.text, source.kind});
+  if (intended.size() > 1) result.push_back({intended, LeakKind::kPath});
   return result;
 }
 
 }  // namespace
 
-LeakPatterns::LeakPatterns(std::vector<LeakSource> sources)
-    : sources_(worth_searching(std::move(sources))), search_(texts(sources_)) {}
+LeakPatterns::LeakPatterns(std::vector<LeakSource> sources, const std::string& intended)
+    : sources_(worth_searching(std::move(sources), intended)), search_(texts(sources_, intended)) {}
 
 LeakScanner::LeakScanner(const LeakPatterns& patterns)
     : patterns_(patterns), lookahead_(patterns.search().lookahead()) {}
@@ -82,6 +84,10 @@ void LeakScanner::scan(std::string_view text, std::uint64_t limit) {
   while (next_ < limit) {
     const SearchHit hit = patterns_.search().next(text, static_cast<std::size_t>(next_ - start));
     if (hit.position == std::string_view::npos || start + hit.position >= limit) break;
+    if (patterns_.is_intended(hit.text)) {
+      next_ = start + hit.position + hit.size;
+      continue;
+    }
     const LeakSource& source = patterns_.sources()[hit.text];
     ++count_;
     if (leaks_.size() < kMaxReported) leaks_.push_back({start + hit.position, source.text, source.what});

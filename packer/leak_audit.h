@@ -28,10 +28,12 @@ struct LeakSource {
 
 // What there is to look for, ready to search. Paths lose a trailing slash. Left out: what is too short or belongs to
 // every machine ("/", "/root", the system's folders), a path inside another one of the list, "localhost".
+// `intended`, if it is not empty, is a path that stands in the files on purpose: what it begins with is no leak there.
 class LeakPatterns {
  public:
-  explicit LeakPatterns(std::vector<LeakSource> sources);
+  explicit LeakPatterns(std::vector<LeakSource> sources, const std::string& intended = {});
   const std::vector<LeakSource>& sources() const { return sources_; }
+  bool is_intended(std::size_t text) const { return text == sources_.size(); }  // of SearchHit
   const PathSearch& search() const { return search_; }
 
  private:

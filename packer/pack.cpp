@@ -72,7 +72,7 @@ bool is_allowed(const std::string& path, const std::vector<std::string>& pattern
 }  // namespace
 
 PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink) {
-  const LeakPatterns patterns(plan.leak_sources);
+  const LeakPatterns patterns(plan.leak_sources, plan.destination);
   PackResult result;
   Faults leaks;
   bundle::Writer writer(plan.info, options.writer, std::move(sink));

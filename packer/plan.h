@@ -52,6 +52,7 @@ struct PackPlan {
   bundle::BundleInfo info;
   std::vector<PlannedMember> members;  // folders first: the writer's order
   std::vector<LeakSource> leak_sources;
+  std::string destination;  // of --dest-prefix, which files name on purpose; empty: none
   std::vector<std::string> warnings;
   std::vector<Explanation> explanations;  // of every library
   HostFloors floors;

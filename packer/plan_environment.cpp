@@ -36,6 +36,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   count_members(plan);
   add_build_prefixes(plan, collection);
   add_build_machine(plan, machine);
+  plan.destination = options.dest_prefix;
   forget_telling_edits(plan);
   return plan;
 }

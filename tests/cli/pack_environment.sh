@@ -35,6 +35,15 @@ expect 3 "$HOLDALL_BIN/holdall" install --root "$PWD/store" a.tar.zst
 says "its archive keeps everything below 'opt/ml'"
 [ ! -e store ] || fail "a refused archive made a store"
 
+# One destination, written at once: no leak, though it is the build prefix itself or lies in the home folder.
+for at in "$env" "$HOME/envs/ml"; do
+  expect 0 "$pack" -p "$env" -f -d "$at" -o at.tar.zst
+  [ "$(tar --zstd -xOf at.tar.zst etc/tool.conf)" = "root = $at/share" ] || fail "--dest-prefix is not in etc/tool.conf"
+done
+echo "$HOME/secret" >"$env/etc/leak"
+expect 11 "$pack" -p "$env" -f -d "$HOME/envs/ml" -o at.tar.zst; says "'etc/leak' at offset 0: home folder"
+rm "$env/etc/leak"
+
 # --force makes the folder of the output, as conda-pack's does; without it an existing output is refused.
 expect 0 "$pack" -n ml -f -o new/folder/x.tar.zst
 expect 2 "$pack" -n ml -o new/folder/x.tar.zst; says "exists: pass --force"

@@ -9,8 +9,8 @@ namespace holdall::packer {
 namespace {
 
 std::vector<std::uint64_t> offsets(const std::string& text, const std::vector<LeakSource>& sources,
-                                   std::size_t piece = 1 << 20) {
-  const LeakPatterns patterns(sources);
+                                   std::size_t piece = 1 << 20, const std::string& intended = {}) {
+  const LeakPatterns patterns(sources, intended);
   LeakScanner scanner(patterns);
   for (std::size_t at = 0; at < text.size(); at += piece) scanner.update(std::string_view(text).substr(at, piece));
   scanner.finish();
@@ -31,6 +31,17 @@ TEST(LeakAudit, FindsAPathAtItsBoundariesOnly) {
                                  "/x.y/build/app", "/build/ap", "build/app"}) {
     EXPECT_TRUE(offsets(miss, kSource).empty()) << miss;
   }
+}
+
+TEST(LeakAudit, TakesADestinationThatIsAskedForForNoLeak) {
+  const std::vector<LeakSource> sources{{"/home/someone", "home folder", LeakKind::kPath},
+                                        {"/home/someone/envs/ml", "build prefix", LeakKind::kPath},
+                                        {"builder", "host name", LeakKind::kWord}};
+  const std::string text = "/home/someone/builder/ml/lib /home/someone/builder/ml2 /home/someone/x builder";
+  for (std::size_t piece = 1; piece < text.size(); ++piece)
+    EXPECT_EQ(offsets(text, sources, piece, "/home/someone/builder/ml"), (Offsets{29, 43, 55, 71})) << piece;
+  EXPECT_EQ(offsets("/home/someone/envs/ml/lib /home/someone", sources, 99, "/home/someone/envs/ml"), Offsets{26});
+  EXPECT_EQ(offsets("/home/someone/envs/ml/lib /home/someone/x", sources, 99, "/home/someone"), Offsets{0});
 }
 
 // Wherever the borders between updates fall, the answer is the same.
