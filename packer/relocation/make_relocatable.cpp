@@ -9,6 +9,7 @@
 #include <span>
 
 #include "bundle/error.h"
+#include "bundle/prefix_check.h"
 #include "packer/activate_scripts.h"
 #include "packer/file_digests.h"
 #include "packer/in_parallel.h"
@@ -85,6 +86,7 @@ class Stage {
     in_parallel(outcomes_.size(), options_.threads,
                 [&](std::size_t i) { outcomes_[i] = outcome(collection_.members[i]); });
     leave_out_changing();
+    settle();
     update_wheel_records();
     for (std::size_t i = 0; i < outcomes_.size(); ++i) {
       const Member& member = collection_.members[i];
@@ -173,9 +175,34 @@ class Stage {
   }
 
   void rewrite(PlannedMember& planned, const FilePointer& file, const FileFacts& facts) const {
-    PrefixRewrite changes = rewriter_->plan(*file, facts, options_.check);
-    if (!options_.destination.empty()) changes = settled(std::move(changes), options_.destination, planned.entry.path);
-    put_rewrite(planned, file, std::move(changes), options_.check);
+    put_rewrite(planned, file, rewriter_->plan(*file, facts, options_.check), options_.check);
+  }
+
+  // With a destination: whether it suits all files is known before the first gets it.
+  void settle() {
+    if (options_.destination.empty()) return;
+    bundle::PrefixCheck check(options_.destination);
+    for (const Outcome& outcome : outcomes_) {
+      const PlannedMember& member = outcome.member;
+      check.add({member.entry.path, member.entry.executable, member.entry.relocations}, [&] {
+        std::string head(bundle::kLongestShebang, '\0');
+        head.resize(packed_file(member)->read_some(0, std::as_writable_bytes(std::span(head))));
+        return head;
+      });
+    }
+    check.require();
+    for (Outcome& outcome : outcomes_) settle(outcome.member);
+  }
+
+  void settle(PlannedMember& member) const {
+    if (options_.destination.empty() || member.entry.relocations.empty()) return;
+    const std::uint64_t size = original_size(member.entry.size, member.splices);
+    PrefixRewrite done =
+        settled({std::move(member.splices), std::move(member.entry.relocations)}, options_.destination);
+    member.splices = std::move(done.splices);
+    member.entry.relocations = std::move(done.relocations);
+    member.entry.size = spliced_size(size, member.splices);
+    member.expected.reset();
   }
 
   // Nothing can be put into a `bin` that is a link, to usr/bin for one.
@@ -201,6 +228,7 @@ class Stage {
       member.entry.layer = root.layer;
       member.contents = std::move(script.contents);
       rewrite(member, std::make_shared<const MemoryFile>(path, member.contents), {.bundle_path = path});
+      settle(member);
     }
   }
 
@@ -283,6 +311,7 @@ class Stage {
       member.contents = std::move(updated);
       const auto file = std::make_shared<const MemoryFile>(path, member.contents);
       rewrite(member, file, {.bundle_path = path});
+      settle(member);
     }
   }
 

@@ -210,10 +210,7 @@ PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFa
   return result;
 }
 
-PrefixRewrite settled(PrefixRewrite rewrite, const std::string& destination, const std::string& path) {
-  bundle::PrefixCheck check(destination);
-  check.add({path, false, rewrite.relocations}, nullptr);
-  check.require();
+PrefixRewrite settled(PrefixRewrite rewrite, const std::string& destination) {
   // A record of a text is the start of what its splice inserts; a string has one splice for all its records.
   const bool text = !rewrite.relocations.empty() && changes_length(rewrite.relocations.front());
   const std::size_t first = rewrite.splices.size() - (text ? rewrite.relocations.size() : 0);

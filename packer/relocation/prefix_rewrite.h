@@ -35,9 +35,9 @@ struct PrefixRewrite {
   bool empty() const { return splices.empty(); }
 };
 
-// The same with `destination` (absolute, no trailing slash) at once, in the place of the placeholders: nothing is left
-// to relocate. Throws Error{kStorage} naming `path`, and the longest that fits, if there is not enough room.
-PrefixRewrite settled(PrefixRewrite rewrite, const std::string& destination, const std::string& path);
+// The same with `destination` (absolute, no trailing slash; bundle::PrefixCheck takes it) at once, in the place of the
+// placeholders: nothing is left to relocate.
+PrefixRewrite settled(PrefixRewrite rewrite, const std::string& destination);
 
 // The rules for one set of prefixes. Const members are thread-safe.
 class PrefixRewriter {

@@ -170,6 +170,23 @@ TEST_F(MakeRelocatable, WritesTheDestinationAtOnce) {
   EXPECT_TRUE(inputs.members[0].entry.relocations.empty());
 }
 
+// As an installation would, before anything is written.
+TEST_F(MakeRelocatable, RefusesADestinationThatDoesNotSuitEveryFile) {
+  add("bin/perl-tool", "#!" + folder_.root() + "/bin/perl\n", true);
+  add("bin/sed-tool", "#!" + folder_.root() + "/bin/sed\n", true);
+  add("bin/tool", "#!" + folder_.root() + "/bin/python3\n", true);
+  for (const std::string& destination : {std::string("/two words"), "/" + std::string(130, 'd')}) {
+    const auto refused = thrown_by([&] { made({.destination = destination}); });
+    EXPECT_EQ(refused.kind, bundle::ErrorKind::kStorage);
+    EXPECT_TRUE(refused.says("bin/perl-tool\n  bin/sed-tool") && !refused.says("bin/tool")) << refused.message;
+  }
+  add("lib/x", std::string(1, '\0') + folder_.root() + "/lib" + std::string(1, '\0'));
+  add("lib/y", std::string(1, '\0') + folder_.root() + "/lib" + std::string(1, '\0'));
+  const auto refused = thrown_by([&] { made({.destination = folder_.root() + "2"}); });
+  EXPECT_EQ(refused.kind, bundle::ErrorKind::kStorage);
+  EXPECT_TRUE(refused.says("lib/x") && refused.says("at most " + std::to_string(folder_.root().size()) + " fit"));
+}
+
 TEST_F(MakeRelocatable, LeavesOutCompiledPythonThatWouldBeStaleOrUnreadable) {
   add("lib/changing.py", "P = '" + folder_.root() + "'\n");
   add("lib/same.py", "P = 1\n");
