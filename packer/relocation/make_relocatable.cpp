@@ -351,6 +351,11 @@ void put_rewrite(PlannedMember& member, const FilePointer& file, PrefixRewrite r
   member.entry.size = spliced_size(file->size(), rewrite.splices);
   member.entry.relocations = std::move(rewrite.relocations);
   member.splices = std::move(rewrite.splices);
+  try {
+    bundle::check_relocations(member.entry.relocations, member.entry.size);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kInternal, "cannot relocate '" + file->path() + "': " + error.what());
+  }
   if (!member.entry.relocations.empty()) member.expected = digest_of(SplicedFile(file, member.splices), check);
 }
 

@@ -40,7 +40,8 @@ RelocatableInputs make_relocatable(const Collection& collection, const Relocatio
 // `expected` what their digest as packed is.
 void add_relocation_list(std::vector<PlannedMember>& members, std::vector<bundle::HostLink> links);
 
-// Plans `rewrite` for a member whose bytes are `file`'s: splices, records, size, and the digest as packed.
+// Plans `rewrite` for a member whose bytes are `file`'s: splices, records, size, and the digest as packed. Throws
+// Error{kInternal} for records that no archive may have, so that none is written that cannot be installed.
 void put_rewrite(PlannedMember& member, const std::shared_ptr<const ReadableFile>& file, PrefixRewrite rewrite,
                  const std::function<void()>& check);
 

@@ -168,11 +168,18 @@ PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFa
     const Found& first = rest.front();
     const bool in_line = line_end && first.begin < *line_end && first.encoding == TextEncoding::k8Bit;
     const std::optional<std::uint64_t> text_end = in_line ? line_end : first.string_end;
+    if (!text_end) {
+      rest = rest.subspan(1);
+      continue;
+    }
+    const auto shares_end = [&](const Found& other) {
+      if (in_line) return other.begin < *line_end && other.encoding == first.encoding;
+      return other.encoding == first.encoding && other.string_end == first.string_end;
+    };
     std::size_t count = 1;
-    while (count < rest.size() && text_end && rest[count].begin < *text_end) ++count;
+    while (count < rest.size() && shares_end(rest[count])) ++count;
     const auto string = rest.first(count);
     rest = rest.subspan(count);
-    if (!text_end) continue;
 
     const std::size_t unit = unit_size(first.encoding);
     std::size_t padding = 0;
@@ -182,6 +189,8 @@ PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFa
     }
     const bool known = padding > 0 && is_padded(file, *text_end, padding);
     const std::uint64_t end = *text_end + (known ? padding : 0);
+    // Bytes that hold a path in another encoding, too, are no C string.
+    if (!rest.empty() && rest.front().begin < end) continue;
     const std::string bytes = read_range(file, first.begin, *text_end);
 
     // The string from its first prefix on, as it will stand in the archive: of the same size, padding included.

@@ -50,7 +50,8 @@ class PrefixRewriter {
   //   becomes independent of the place where it can (shebang.h).
   // - Anything else: inside C strings, up to their NUL or the file's end; of one length. A script with a binary payload
   //   gets its first line recorded as such.
-  // What cannot be rewritten (a string without an end within 64 KiB, too short a prefix) stays, and the leak audit
+  // What cannot be rewritten (a string without an end within 64 KiB, or with a path in another encoding before its end;
+  // too short a prefix) stays, and the leak audit
   // speaks up. `check` is called now and then and may throw to cancel.
   PrefixRewrite plan(const ReadableFile& file, const FileFacts& facts, const std::function<void()>& check = {}) const;
 

@@ -81,6 +81,16 @@ TEST_F(MakeRelocatable, PlansEachMemberWithItsDigestAsPacked) {
   EXPECT_TRUE(inputs.members[2].splices.empty() && !inputs.members[2].expected);
 }
 
+TEST(PutRewrite, RefusesRecordsThatNobodyCouldInstall) {
+  PlannedMember member;
+  PrefixRewrite rewrite{.splices = {}, .relocations = {{.offset = 90, .length = 24}}};
+  const auto refused = thrown_by([&] {
+    put_rewrite(member, std::make_shared<const MemoryFile>("/env/lib/x", std::string(100, 'x')), rewrite, {});
+  });
+  EXPECT_EQ(refused.kind, bundle::ErrorKind::kInternal);
+  EXPECT_TRUE(refused.says("/env/lib/x")) << refused.message;
+}
+
 TEST_F(MakeRelocatable, ListsWhatHoldsThePrefix) {
   add("etc/x", "p=" + folder_.root() + "/lib\n");
   add("plain", "nothing\n");

@@ -1,5 +1,6 @@
 #include "packer/relocation/prefix_rewrite.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <random>
 
@@ -161,6 +162,19 @@ TEST(PrefixRewrite, LeavesAStringThatIsTooLongToTheLeakAudit) {
   for (const std::string& end : {std::string(), kNul}) {
     EXPECT_TRUE(rewritten(kNul + "/envs/foo/" + std::string(70'000, 'x') + end).relocations.empty());
     EXPECT_EQ(rewritten(kNul + "/envs/foo/" + std::string(60'000, 'x') + end).relocations.size(), 1U);
+  }
+}
+
+// A wide string without a NUL runs on into whatever comes, which may hold a path of 8 bits a character.
+TEST(PrefixRewrite, LeavesAStringToTheLeakAuditThatHoldsAnotherEncoding) {
+  for (const TextEncoding encoding : {TextEncoding::kUtf16Le, TextEncoding::kUtf16Be, TextEncoding::kUtf32Le}) {
+    const std::string wide = bundle::encode("/envs/foo/lib", encoding);
+    const std::string contents = wide + "\x7f\x7f=/envs/foo/xy" + kNul + wide + "\x7f" + std::string(8, '\0');
+    const auto result = rewritten(contents);
+    bundle::check_relocations(result.relocations, result.contents.size());
+    EXPECT_EQ(result.relocations.size(), 2U) << name_of(encoding);
+    const std::string expected = wide + "\x7f\x7f=/e/xy" + std::string(8, '\0');
+    EXPECT_EQ(result.installed("/e").substr(0, expected.size()), expected) << name_of(encoding);
   }
 }
 
