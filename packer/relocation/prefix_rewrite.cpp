@@ -42,6 +42,32 @@ bool holds_nul_unit(const ReadableFile& file, TextEncoding encoding) {
   return false;
 }
 
+// The search for the end of a string, which all hits in it share.
+struct EndSearch {
+  TextEncoding encoding = TextEncoding::k8Bit;
+  std::uint64_t from = 0, to = 0;  // searched, in the file; `from` is the start of a unit
+  bool found = false;              // a NUL at `to`
+
+  // The NUL for a text that ends at `begin`, or the file's end; nullopt if it is too far away. `bytes`: the file from
+  // `base` on.
+  std::optional<std::uint64_t> next(TextEncoding wanted, std::uint64_t begin, std::string_view bytes,
+                                    std::uint64_t base, std::uint64_t file_size) {
+    const std::size_t unit = unit_size(wanted);
+    const bool same_string = wanted == encoding && begin >= from && begin <= to && (begin - from) % unit == 0;
+    if (!same_string) *this = {wanted, begin, begin, false};
+    const std::uint64_t limit = std::min<std::uint64_t>(begin + kLongestString + unit, base + bytes.size());
+    if (!found && to < limit) {
+      const std::string_view rest =
+          bytes.substr(static_cast<std::size_t>(to - base), static_cast<std::size_t>(limit - to));
+      const std::size_t nul = find_nul(rest, wanted);
+      found = nul != rest.npos;
+      to += found ? nul : rest.size() / unit * unit;
+    }
+    if (to - begin > kLongestString || (!found && base + bytes.size() != file_size)) return std::nullopt;
+    return to;
+  }
+};
+
 // What stands behind the prefix of the tree where `prefix` was.
 std::string tail_of(const PrefixSpelling& prefix, TextEncoding encoding) {
   return prefix.to.empty() ? "" : bundle::encode("/" + prefix.to, encoding);
@@ -68,6 +94,7 @@ PrefixRewriter::PrefixRewriter(std::vector<PrefixSpelling> prefixes, ShebangForm
 
 PrefixRewriter::Scan PrefixRewriter::scan(const ReadableFile& file, const std::function<void()>& check) const {
   Scan result;
+  EndSearch end;
   std::uint64_t resume = 0;
   for (std::uint64_t start = 0; start < file.size(); start += kWindow) {
     if (check) check();
@@ -83,13 +110,8 @@ PrefixRewriter::Scan PrefixRewriter::scan(const ReadableFile& file, const std::f
       at = from + hit.position + 1;
       if (!place) continue;
       Found found{from + place->begin, place->size, place->encoding, hit.text, std::nullopt};
-      const std::string_view rest = std::string_view(bytes).substr(place->begin + place->size);
-      const std::size_t unit = unit_size(place->encoding);
-      const std::size_t nul = find_nul(rest, place->encoding);
-      const std::size_t behind = nul != rest.npos ? nul : rest.size() / unit * unit;
-      if (behind <= kLongestString && (nul != rest.npos || to == file.size()))
-        found.string_end = found.begin + found.size + behind;
       at = resume = found.begin + found.size;
+      found.string_end = end.next(found.encoding, resume, bytes, from, file.size());
       result.found.push_back(found);
     }
   }

@@ -178,6 +178,17 @@ TEST(PrefixRewrite, LeavesAStringToTheLeakAuditThatHoldsAnotherEncoding) {
   }
 }
 
+// Each hit asks where its string ends, and there is no NUL for megabytes.
+TEST(PrefixRewrite, IsLinearInWhatItFinds) {
+  for (const TextEncoding encoding : {TextEncoding::k8Bit, TextEncoding::kUtf16Le}) {
+    std::string contents;
+    while (contents.size() < 2'000'000) contents += bundle::encode("/envs/foo\n", encoding);
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_GE(rewritten(contents).relocations.size(), 100'000U);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+  }
+}
+
 TEST(PrefixRewrite, RewritesTheFirstLineOfAScriptWithAPayloadInPlace) {
   const std::string contents = "#!/envs/foo/bin/python -E\nPK" + kNul + "/envs/foo/x" + kNul + "payload";
   const auto result = rewritten(contents, {.bundle_path = "bin/app"});
