@@ -33,6 +33,13 @@ std::vector<Collection> collect_one(const InputRequest& request, const std::func
   return one(collect_tree(request, folder, InputKind::kPrefix, {.check = check}));
 }
 
+// Of a part of what `request` yields: a venv's base installation is a folder of the environment.
+std::string folder_of(const Collection& part, const InputRequest& request) {
+  const std::string& to = part.roots[0].to;
+  if (to == request.to) return "";
+  return to.substr(request.to.empty() ? 0 : request.to.size() + 1) + "/";
+}
+
 void append(Collection& all, Collection part) {
   const auto move_into = [](auto& into, auto& from) {
     const auto offset = static_cast<std::uint32_t>(into.size());
@@ -119,7 +126,7 @@ Collection collect(const std::vector<InputRequest>& inputs, const std::function<
   Collection all;
   for (const InputRequest& request : inputs) {
     for (Collection& part : collect_one(request, check)) {
-      part.members = filtered(std::move(part.members), request.filters);
+      part.members = filtered(std::move(part.members), request.filters, folder_of(part, request));
       append(all, std::move(part));
     }
   }

@@ -21,7 +21,8 @@ bool is_kept(const std::string& path, const std::vector<Filter>& filters) {
 
 }  // namespace
 
-std::vector<Member> filtered(std::vector<Member> members, const std::vector<Filter>& filters) {
+std::vector<Member> filtered(std::vector<Member> members, const std::vector<Filter>& filters,
+                             const std::string& folder) {
   if (filters.empty()) return members;
   std::set<std::string, std::less<>> held, holds;  // folders that held something, and that still do
   const auto add_parents = [](std::string_view path, auto& folders) {
@@ -29,7 +30,8 @@ std::vector<Member> filtered(std::vector<Member> members, const std::vector<Filt
   };
   for (const Member& member : members) add_parents(member.path, held);
   const auto is_folder = [&](const Member& member) { return held.contains(member.path); };
-  std::erase_if(members, [&](const Member& member) { return !is_folder(member) && !is_kept(member.path, filters); });
+  std::erase_if(members,
+                [&](const Member& member) { return !is_folder(member) && !is_kept(folder + member.path, filters); });
   for (const Member& member : members) {
     if (!is_folder(member)) add_parents(member.path, holds);
   }

@@ -83,6 +83,26 @@ TEST(Venv, LinksToTheTargetsInterpreterOnDemand) {
   EXPECT_TRUE(venv.settings(found).starts_with("home = /opt/python/bin\n"));
 }
 
+// A pattern for the venv's own lib/ must not take the standard library away.
+TEST(Venv, IsFilteredByThePathInTheEnvironment) {
+  const VenvFixture venv;
+  for (const std::string to : {"", "env"}) {
+    const auto paths = [&](const std::string& pattern) {
+      return leaves(venv.collected({.folder = {}, .to = to, .filters = {{Filter::Kind::kExclude, pattern}}}));
+    };
+    const std::string at = to.empty() ? "" : to + "/";
+    const auto has = [&](const std::vector<std::string>& found, const std::string& path) {
+      return std::ranges::find(found, at + path) != found.end();
+    };
+    const auto outer = paths("lib/python3.11/*");
+    EXPECT_FALSE(has(outer, "lib/python3.11/site-packages/m.py"));
+    EXPECT_TRUE(has(outer, "python-base/lib/python3.11/os.py"));
+    const auto inner = paths("python-base/lib/python3.11/lib-dynload/*");
+    EXPECT_TRUE(has(inner, "python-base/lib/python3.11/os.py"));
+    EXPECT_FALSE(has(inner, "python-base/lib/python3.11/lib-dynload/_x.so"));
+  }
+}
+
 TEST(Venv, TakesACopiedInterpreterForTheSame) {
   const VenvFixture venv;
   fs::remove(venv.folder.path("venv/bin/python3"));
