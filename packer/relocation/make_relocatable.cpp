@@ -11,6 +11,7 @@
 #include "bundle/error.h"
 #include "bundle/prefix_check.h"
 #include "packer/activate_scripts.h"
+#include "packer/elf/edited_file.h"
 #include "packer/file_digests.h"
 #include "packer/in_parallel.h"
 #include "packer/inputs/site_packages.h"
@@ -152,26 +153,25 @@ class Stage {
   }
 
   void plain(const Member& member, Outcome& result) const {
-    const FilePointer file = open(member, result.member);
+    FilePointer file = open(member, result.member);
+    if (member.role == MemberRole::kInterpreter) file = with_libraries_beside(file, result.member);
     FileFacts facts{.bundle_path = result.member.entry.path};
     if (member.prefix_use == PrefixUse::kText) facts.kind = ContentKind::kText;
     if (member.prefix_use == PrefixUse::kBinary) facts.kind = ContentKind::kBinary;
     if (member.placeholder != Member::kNone)
       facts.placeholder_length = collection_.placeholders[member.placeholder].size();
     rewrite(result.member, file, facts);
-    if (member.role == MemberRole::kInterpreter) find_libraries_beside(result);
+    if (!result.member.splices.empty()) result.member.entry.elf.reset();  // undone, it is not the original
   }
 
   // A packed interpreter loads modules that know nothing of where their libraries lie now. Its DT_RPATH serves them,
   // too.
-  void find_libraries_beside(Outcome& result) const {
-    PlannedMember& planned = result.member;
-    if (!planned.splices.empty()) return;  // an installation of its own: it has its libraries where it was built to
-    ElfEdit edit = plan_edit(ElfFile(planned.source), {.rpath = "$ORIGIN/../lib", .interpreter = {}});
-    if (edit.empty()) return;
-    planned.entry.elf = record_of(edit, digest_of(InputFile(planned.source), options_.check));
-    planned.entry.size = edit.size();
-    planned.edit = std::move(edit);
+  FilePointer with_libraries_beside(const FilePointer& file, PlannedMember& planned) const {
+    ElfEdit edit = plan_edit(ElfFile(file), {.rpath = "$ORIGIN/../lib", .interpreter = {}});
+    if (edit.empty()) return file;
+    planned.entry.elf = record_of(edit, digest_of(*file, options_.check));
+    planned.edit = edit;
+    return std::make_shared<const EditedFile>(file, std::move(edit));
   }
 
   void rewrite(PlannedMember& planned, const FilePointer& file, const FileFacts& facts) const {
@@ -333,6 +333,7 @@ class Stage {
       file = std::make_shared<const MemoryFile>(member.entry.path, member.contents);
     else
       file = std::make_shared<const InputFile>(member.source);
+    if (member.edit) file = std::make_shared<const EditedFile>(std::move(file), *member.edit);
     return std::make_shared<const SplicedFile>(std::move(file), member.splices);
   }
 

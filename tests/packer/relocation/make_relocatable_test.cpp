@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "packer/activate_scripts.h"
+#include "packer/elf/edited_file.h"
 #include "packer/wheel_records.h"
 #include "tests/packer/fixtures.h"
 
@@ -50,6 +51,7 @@ class MakeRelocatable : public ::testing::Test {
       file = std::make_shared<const MemoryFile>("", member.contents);
     else
       file = std::make_shared<const InputFile>(member.source);
+    if (member.edit) file = std::make_shared<const EditedFile>(file, *member.edit);
     const SplicedFile spliced(file, member.splices);
     EXPECT_EQ(spliced.size(), member.entry.size) << member.entry.path;
     std::string result(spliced.size(), '\0');
@@ -161,6 +163,25 @@ TEST_F(MakeRelocatable, GivesAnEnvironmentOurActivateScripts) {
     EXPECT_EQ(contents.find(folder_.root()), contents.npos) << script.path;
     EXPECT_NE(contents.find("VIRTUAL_ENV"), contents.npos) << script.path;
     EXPECT_EQ(bundle::relocate(contents, member->entry.relocations, folder_.root()), script.contents) << script.path;
+  }
+}
+
+TEST_F(MakeRelocatable, LeadsAnInterpreterToItsLibrariesThoughItNamesThePrefix) {
+  const std::string path = folder_.root() + "/lib";
+  folder_.compile("plain", "int main(void) { return 0; }\n", "");
+  folder_.compile("own", "const char* volatile p = \"" + path + "\"; int main(void) { return p == 0; }\n",
+                  "-Wl,-rpath," + path);
+  for (const std::string name : {"plain", "own"}) {
+    collection_.members.clear();
+    add("bin/" + name, read_file(folder_.path(name)), true).role = MemberRole::kInterpreter;
+    const PlannedMember member = made().members.at(0);
+    ASSERT_TRUE(member.edit.has_value()) << name;
+    const std::string contents = contents_of(member);
+    const auto file = std::make_shared<const MemoryFile>(name, contents);
+    EXPECT_EQ(ElfFile(file).string(DT_RPATH), "$ORIGIN/../lib") << name;
+    EXPECT_EQ(contents.find(folder_.root()), contents.npos) << name;
+    EXPECT_EQ(member.splices.empty(), name == "plain");
+    EXPECT_EQ(member.entry.elf.has_value(), name == "plain") << name;
   }
 }
 
