@@ -44,8 +44,12 @@ class BaseCollector {
       : base_(base), request_(request), check_(check) {}
 
   Collection run() {
-    result_.roots.push_back(
-        {.kind = InputKind::kPrefix, .folder = base_.prefix, .to = request_.to, .layer = "runtime", .prefixes = {}});
+    result_.roots.push_back({.kind = InputKind::kPrefix,
+                             .folder = base_.prefix,
+                             .to = request_.to,
+                             .layer = "runtime",
+                             .prefixes = {},
+                             .self_locating = true});
     if (!is_system_prefix(base_.prefix)) result_.roots[0].prefixes.push_back(base_.prefix);
     add_stdlib();
     add_interpreter();

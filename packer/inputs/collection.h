@@ -32,6 +32,7 @@ struct InputRoot {
   // The spellings under which files may name `folder`: as given, and resolved; longest first. In the installed tree
   // each stands for "<tree>/<to>". Empty if they are to stay: a base interpreter's /usr means the host's.
   std::vector<std::string> prefixes;
+  bool self_locating = false;  // PrefixSpelling::self_locating
 };
 
 // Whose a file is.

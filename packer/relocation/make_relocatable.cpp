@@ -72,7 +72,7 @@ class Stage {
   Stage(const Collection& collection, const RelocationOptions& options) : collection_(collection), options_(options) {
     std::vector<PrefixSpelling> prefixes;
     for (const InputRoot& root : collection.roots)
-      for (const std::string& prefix : root.prefixes) prefixes.push_back({prefix, root.to});
+      for (const std::string& prefix : root.prefixes) prefixes.push_back({prefix, root.to, root.self_locating});
     std::ranges::stable_sort(prefixes, std::greater{}, [](const PrefixSpelling& prefix) { return prefix.text.size(); });
     prefixes_ = prefixes;
     rewriter_ = std::make_unique<PrefixRewriter>(std::move(prefixes), options.shebang);

@@ -204,10 +204,12 @@ PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFa
     rest = rest.subspan(count);
 
     const std::size_t unit = unit_size(first.encoding);
+    const auto is_blotted = [&](const Found& found) { return !in_line && prefixes_[found.prefix].self_locating; };
     std::size_t padding = 0;
     for (const Found& found : string) {
       const std::size_t units = found.size / unit;
-      if (!in_line && facts.placeholder_length > units) padding += (facts.placeholder_length - units) * unit;
+      if (!in_line && !is_blotted(found) && facts.placeholder_length > units)
+        padding += (facts.placeholder_length - units) * unit;
     }
     const bool known = padding > 0 && is_padded(file, *text_end, padding);
     const std::uint64_t end = *text_end + (known ? padding : 0);
@@ -219,21 +221,26 @@ PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFa
     std::string text;
     std::vector<Relocation> records;
     std::uint64_t done = first.begin;
+    bool fits = true;
     for (const Found& found : string) {
-      const std::string tail = tail_of(prefixes_[found.prefix], found.encoding);
-      const std::size_t room = known ? std::max(found.size, facts.placeholder_length * unit) : found.size;
-      if (room < tail.size() + kShortestPlaceholder * unit) break;
+      const bool blotted = is_blotted(found);
+      const std::string tail = blotted ? "" : tail_of(prefixes_[found.prefix], found.encoding);
+      const std::size_t room = known && !blotted ? std::max(found.size, facts.placeholder_length * unit) : found.size;
+      fits = fits && room >= tail.size() + kShortestPlaceholder * unit;
+      if (!fits) break;
       text.append(bytes, static_cast<std::size_t>(done - first.begin), static_cast<std::size_t>(found.begin - done));
       const std::uint64_t offset = first.begin + text.size();
-      records.push_back({.kind = in_line ? RelocationKind::kShebang : RelocationKind::kBinary,
-                         .offset = offset,
-                         .length = static_cast<std::uint32_t>(room - tail.size()),
-                         .capacity = static_cast<std::uint32_t>(end - offset),
-                         .encoding = found.encoding});
+      if (!blotted) {
+        records.push_back({.kind = in_line ? RelocationKind::kShebang : RelocationKind::kBinary,
+                           .offset = offset,
+                           .length = static_cast<std::uint32_t>(room - tail.size()),
+                           .capacity = static_cast<std::uint32_t>(end - offset),
+                           .encoding = found.encoding});
+      }
       text += bundle::placeholder(room - tail.size(), found.encoding) + tail;
       done = found.begin + found.size;
     }
-    if (records.size() != string.size()) continue;
+    if (!fits) continue;
     text.append(bytes, static_cast<std::size_t>(done - first.begin), bytes.npos);
     result.splices.push_back({first.begin, end - first.begin, std::move(text)});
     result.relocations.insert(result.relocations.end(), records.begin(), records.end());
@@ -242,18 +249,23 @@ PrefixRewrite PrefixRewriter::plan_binary(const ReadableFile& file, const FileFa
 }
 
 PrefixRewrite settled(PrefixRewrite rewrite, const std::string& destination) {
-  // A record of a text is the start of what its splice inserts; a string has one splice for all its records.
-  const bool text = !rewrite.relocations.empty() && changes_length(rewrite.relocations.front());
-  const std::size_t first = rewrite.splices.size() - (text ? rewrite.relocations.size() : 0);
-  if (text) {
+  if (!rewrite.relocations.empty() && changes_length(rewrite.relocations.front())) {
+    // A record is the start of what its splice inserts; a script's first line may be a splice without one.
+    const std::size_t first = rewrite.splices.size() - rewrite.relocations.size();
     for (std::size_t i = 0; i < rewrite.relocations.size(); ++i) {
       const Relocation& record = rewrite.relocations[i];
       rewrite.splices[first + i].inserted.replace(0, record.length, bundle::encode(destination, record.encoding));
     }
   } else {
-    const auto fields = bundle::fields_of(rewrite.relocations, std::numeric_limits<std::int64_t>::max());
-    for (std::size_t i = 0; i < fields.size(); ++i)
-      rewrite.splices[i].inserted = bundle::relocate(rewrite.splices[i].inserted, fields[i], destination);
+    // A string has one splice for all its records, and its place and size are as in the file.
+    auto splice = rewrite.splices.begin();
+    for (const bundle::Field& field :
+         bundle::fields_of(rewrite.relocations, std::numeric_limits<std::int64_t>::max())) {
+      while (splice->offset + splice->removed <= field.offset) ++splice;
+      const auto at = static_cast<std::size_t>(field.offset - splice->offset);
+      const std::string packed = splice->inserted.substr(at, field.size);
+      splice->inserted.replace(at, field.size, bundle::relocate(packed, field, destination));
+    }
   }
   rewrite.relocations.clear();
   return rewrite;

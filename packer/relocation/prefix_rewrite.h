@@ -48,11 +48,10 @@ class PrefixRewriter {
   // Occurrences at path boundaries count, as bytes and as UTF-16 and UTF-32.
   // - Text: each becomes kPlaceholder, so that the length of the build prefix does not show. A script's first line
   //   becomes independent of the place where it can (shebang.h).
-  // - Anything else: inside C strings, up to their NUL or the file's end; of one length. A script with a binary payload
-  //   gets its first line recorded as such.
-  // What cannot be rewritten (a string without an end within 64 KiB, or with a path in another encoding before its end;
-  // too short a prefix) stays, and the leak audit
-  // speaks up. `check` is called now and then and may throw to cancel.
+  // - Anything else: inside C strings, up to their NUL or the file's end; of one length. A self-locating prefix becomes
+  //   a placeholder without a record. A script with a binary payload gets its first line recorded as such.
+  // What cannot be rewritten stays, and the leak audit speaks up: a string without an end within 64 KiB, or with a path
+  // in another encoding before its end; too short a prefix. `check` is called now and then and may throw to cancel.
   PrefixRewrite plan(const ReadableFile& file, const FileFacts& facts, const std::function<void()>& check = {}) const;
 
  private:

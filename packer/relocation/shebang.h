@@ -14,6 +14,9 @@ namespace holdall::packer {
 struct PrefixSpelling {
   std::string text;  // absolute
   std::string to;
+  // A base interpreter's: its programs find their files from where they lie. C strings, where few such prefixes leave
+  // room for "<tree>/<to>", lose it for good and do not limit where a tree can be installed.
+  bool self_locating = false;
 };
 
 enum class ShebangForm {

@@ -65,6 +65,7 @@ TEST(Venv, PacksItsInterpreterWithItsLibraries) {
   EXPECT_TRUE(program.executable && program.role == MemberRole::kInterpreter);
   EXPECT_EQ(source_of(found, program), venv.folder.path("base/bin/python3.11"));
   EXPECT_EQ(found.roots.at(program.root).prefixes, std::vector<std::string>{venv.folder.path("base")});
+  EXPECT_TRUE(found.roots.at(program.root).self_locating);
   EXPECT_EQ(member_at(found, "python-base/lib/python3.11/sitecustomize.py")->type, EntryType::kRegular);
   EXPECT_EQ(venv.settings(found), "home = " + venv.folder.path("venv/python-base/bin") +
                                       "\ninclude-system-site-packages = false\nversion = 3.11.2\n");

@@ -208,8 +208,24 @@ TEST(PrefixRewrite, ARootBelowTheTreeKeepsItsFolder) {
   EXPECT_EQ(bundle::longest_prefix(binary.relocations), 11U);
 }
 
+// "/opt/py" has no room for "<tree>/python-base", and nothing that reads it would need that.
+TEST(PrefixRewrite, BlotsAPrefixOutOfCStringsWhoseProgramsFindTheirFilesThemselves) {
+  const std::vector<PrefixSpelling> prefixes{{"/envs/foo", ""}, {"/opt/py", "python-base", true}};
+  const FileFacts facts{.bundle_path = "python-base/bin/python3"};
+  EXPECT_EQ(rewritten("p=/opt/py/lib\n", facts, prefixes).installed("/e"), "p=/e/python-base/lib\n");
+  const auto alone = rewritten(kNul + "/opt/py/lib" + kNul, facts, prefixes);
+  EXPECT_EQ(alone.contents, kNul + bundle::placeholder(7) + "/lib" + kNul);
+  EXPECT_TRUE(alone.relocations.empty());
+  const auto beside = rewritten(kNul + "/opt/py/lib:/envs/foo/lib:/opt/py" + kNul, facts, prefixes);
+  EXPECT_EQ(bundle::longest_prefix(beside.relocations), 9U);
+  EXPECT_EQ(beside.installed("/e"),
+            kNul + bundle::placeholder(7) + "/lib:/e/lib:" + bundle::placeholder(7) + std::string(7, '\0') + kNul);
+}
+
 TEST(PrefixRewrite, WritesADestinationAtOnce) {
-  const PrefixRewriter rewriter(kPrefixes, ShebangForm::kRelative);
+  std::vector<PrefixSpelling> prefixes = kPrefixes;
+  prefixes.push_back({"/opt/py", "python-base", true});
+  const PrefixRewriter rewriter(prefixes, ShebangForm::kRelative);
   const auto settle = [&](const std::string& contents, const std::string& destination) {
     const auto file = std::make_shared<const MemoryFile>("lib/x", contents);
     const PrefixRewrite done = settled(rewriter.plan(*file, {.bundle_path = "lib/x"}), destination);
@@ -221,6 +237,8 @@ TEST(PrefixRewrite, WritesADestinationAtOnce) {
   };
   EXPECT_EQ(settle("a=/envs/foo/lib\n", "/a/longer/destination"), "a=/a/longer/destination/lib\n");
   EXPECT_EQ(settle(kNul + "/envs/foo/lib:/envs/foo" + kNul, "/e"), kNul + "/e/lib:/e" + std::string(15, '\0'));
+  EXPECT_EQ(settle(kNul + "/opt/py" + kNul + "/opt/py:/envs/foo" + kNul, "/e"),
+            kNul + bundle::placeholder(7) + kNul + bundle::placeholder(7) + ":/e" + std::string(8, '\0'));
 }
 
 TEST(SplicedFile, GivesTheSameInPiecesOfAnySize) {
