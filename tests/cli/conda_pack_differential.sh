@@ -21,5 +21,5 @@ for cache in with without; do
   mv at/ml "ours-$cache"
   python3 "$HOLDALL_SOURCE/tests/cli/compare_trees.py" "peer-$cache" "ours-$cache" "$PWD/at/ml" "$PWD/envs/ml" "$cache"
 done
-# Whether the package cache is there makes no difference to ours where conda-meta knows; `old` is of before that.
-diff <(tar --zstd -tf ours-with.tar.zst) <(tar --zstd -tf ours-without.tar.zst)
+# Whether the package cache is there makes no difference to ours: the same bytes.
+cmp ours-with.tar.zst ours-without.tar.zst
