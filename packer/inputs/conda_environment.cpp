@@ -20,8 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using bundle::EntryType;
 
-constexpr std::uint64_t kMaxRecord = std::uint64_t{512} << 20;  // a package of a million files has 300 MB
-
 // What lies at the top of an environment and is not of it: the caches and environments of a base environment, and what
 // older versions of conda and its installers leave there.
 bool is_left_out(std::string_view name) {
@@ -75,7 +73,7 @@ class CondaCollector {
 
   CondaRecord read_record(const Member& member) const {
     const std::string path = folder_ + "/" + member.path;
-    return parse_conda_record(read_whole(path, kMaxRecord), path);
+    return parse_conda_record(read_whole(path, kLargestCondaRecord), path);
   }
 
   void find_site_packages() {
@@ -139,7 +137,7 @@ class CondaCollector {
     KnownPaths known{.paths = {}, .noarch_python = record.noarch_python};
     auto& [paths, is_noarch] = known;
     const std::string info = record.link_source + "/info/";
-    const auto read = [](const std::string& path) { return read_whole(path, kMaxRecord); };
+    const auto read = [](const std::string& path) { return read_whole(path, kLargestCondaRecord); };
     if (record.has_paths) {
       paths = record.paths;
     } else if (!record.link_source.empty() && exists(info)) {

@@ -2,6 +2,7 @@
 // info/has_prefix. All of it may be broken: each reader throws Error{kCannotPack} naming the file (`path`).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@ namespace holdall::packer {
 // Of info/has_prefix's lines with a path only. In two pieces, so that it does not stand in this program's own bytes.
 inline constexpr std::string_view kCondaPlaceholderStart = "/opt/anaconda1anaconda2";
 inline constexpr std::string_view kCondaPlaceholderEnd = "anaconda3";
+
+inline constexpr std::uint64_t kLargestCondaRecord = std::uint64_t{512} << 20;  // of a million files: 300 MB
 
 struct CondaPath {
   std::string path;

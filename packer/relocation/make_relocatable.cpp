@@ -14,6 +14,7 @@
 #include "packer/elf/edited_file.h"
 #include "packer/file_digests.h"
 #include "packer/in_parallel.h"
+#include "packer/inputs/conda_record.h"
 #include "packer/inputs/site_packages.h"
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
@@ -29,7 +30,6 @@ using bundle::ErrorKind;
 using FilePointer = std::shared_ptr<const ReadableFile>;
 
 constexpr std::uint64_t kLargestPyc = std::uint64_t{64} << 20;
-constexpr std::uint64_t kLargestRecord = std::uint64_t{64} << 20;  // of conda
 
 std::string contents_of(const ReadableFile& file, std::uint64_t limit) {
   if (file.size() > limit)
@@ -143,7 +143,7 @@ class Stage {
       planned.mtime_ns = member.mtime_ns;
       auto file = std::make_shared<const InputFile>(open_found({planned.source, member.size, member.mtime_ns}));
       if (member.role != MemberRole::kCondaRecord && member.role != MemberRole::kCondaHistory) return file;
-      const std::string told = contents_of(*file, kLargestRecord);
+      const std::string told = contents_of(*file, kLargestCondaRecord);
       planned.contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
                                                                  : without_commands(told);
       planned.source.clear();
@@ -302,7 +302,7 @@ class Stage {
         return found == places_.end() ? std::nullopt : change_of(outcomes_[found->second]);
       };
       PlannedMember& member = outcomes_[index].member;
-      const std::string record = contents_of(*open(collection_.members[index], member), kLargestRecord);
+      const std::string record = contents_of(*open(collection_.members[index], member), kLargestCondaRecord);
       std::string updated = updated_record(record, change);
       if (updated == record) continue;
       member.splices.clear();

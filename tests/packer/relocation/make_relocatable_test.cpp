@@ -125,6 +125,12 @@ TEST_F(MakeRelocatable, ForgetsWhereCondaGotAPackageFrom) {
   EXPECT_EQ(thrown_by([&] { made(); }).kind, bundle::ErrorKind::kCannotPack);
 }
 
+// As large as the collector takes them.
+TEST_F(MakeRelocatable, RewritesARecordOfAVeryLargePackage) {
+  add("conda-meta/x.json", R"({"name":"x"})" + std::string(65 << 20, ' ')).role = MemberRole::kCondaRecord;
+  EXPECT_EQ(contents_of(made().members.at(0)), "{\n  \"name\": \"x\"\n}\n");
+}
+
 TEST_F(MakeRelocatable, ForgetsByWhichCommandsCondaMadeAnEnvironment) {
   add("conda-meta/history",
       "==> 2026-01-01 00:00:00 <==\n# cmd: /home/me/miniconda3/bin/conda create -n x --file /home/me/x.txt\n"
