@@ -9,6 +9,7 @@
 #include "bundle/atomic_file.h"
 #include "bundle/error.h"
 #include "packer/commands.h"
+#include "packer/faults.h"
 #include "packer/inputs/environment_name.h"
 #include "packer/pack.h"
 #include "packer/plan.h"
@@ -211,6 +212,11 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
     progress.advance(bytes);
   };
   result = pack(plan, options, [&](std::span<const std::byte> bytes) { file.write(bytes); });
+  if (!result.edited.empty()) {
+    std::string line = "warning: packed as they lie there, which is not as their packages brought them:";
+    for (const std::string& path : shortened(result.edited)) line += " " + path;
+    say(request.verbosity, line);
+  }
   interrupt.check();
   check_output(request);
   file.commit();

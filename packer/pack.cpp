@@ -109,6 +109,7 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSi
   for (const bundle::Entry& entry : writer.toc().entries) written.emplace(entry.path, entry.digest);
   Faults differing;
   for (const PlannedMember& member : plan.members) {
+    if (member.brought && written.at(member.entry.path) != *member.brought) result.edited.push_back(member.entry.path);
     if (member.expected && written.at(member.entry.path) != *member.expected) {
       differing.add("'" + (member.source.empty() ? member.entry.path : member.source) + "' (" +
                     bundle::to_string(*member.expected) + " was expected)");

@@ -19,7 +19,8 @@ struct PackOptions {
 
 struct PackResult {
   bundle::WriteSummary summary;
-  std::uint64_t leaks = 0;  // found and allowed
+  std::uint64_t leaks = 0;          // found and allowed
+  std::vector<std::string> edited;  // files that are not as their packages brought them
 };
 
 // Throws Error{kCannotPack} that lists every leak that is not allowed, or every file whose digest is not the expected

@@ -161,6 +161,8 @@ class Stage {
     if (member.placeholder != Member::kNone)
       facts.placeholder_length = collection_.placeholders[member.placeholder].size();
     rewrite(result.member, file, facts);
+    const bool as_it_is = result.member.splices.empty() && !result.member.edit && !result.member.source.empty();
+    if (as_it_is && member.digest != Member::kNone) result.member.brought = collection_.digests[member.digest];
     if (!result.member.splices.empty()) result.member.entry.elf.reset();  // undone, it is not the original
   }
 

@@ -5,7 +5,7 @@ source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
 # Python package; `old` has a record of conda before 4.4, its paths are in the package cache beside FOLDER.
 make_conda() {
   python3 - "$1" "$(dirname "$1")/pkgs" <<'PY'
-import json, os, pathlib, stat, sys
+import hashlib, json, os, pathlib, stat, sys
 env, pkgs = map(pathlib.Path, sys.argv[1:3])
 placeholder = "/placeholder" + "_p" * 121
 prefix = str(env.absolute())
@@ -42,7 +42,11 @@ write(env / "lib/libtool.so", b"\x7fnot-elf\xff\0" + padded + b"tail\0")
 write(env / "share/plain", "nothing to see\n")
 os.symlink("plain", env / "share/link")
 tool = [("bin/tool", "text"), ("etc/tool.conf", "text"), ("lib/libtool.so", "binary"), ("share/plain", None), ("share/link", None)]
-record("tool", [p for p, _ in tool], paths_data=paths(tool))
+recorded = paths(tool)
+for path in recorded["paths"]:
+    if path["_path"] == "share/plain":
+        path["sha256"] = path["sha256_in_prefix"] = hashlib.sha256(b"nothing to see\n").hexdigest()
+record("tool", [p for p, _ in tool], paths_data=recorded)
 cache("tool", [p for p, _ in tool], paths__json=json.dumps(paths(tool)), index__json="{}")
 os.unlink(pkgs / "tool/share/link"); os.symlink("plain", pkgs / "tool/share/link")
 for file, old in (("bin/tool", f"#!{placeholder}/bin/python3.11\nprint('tool')\n"), ("etc/tool.conf", f"root = {placeholder}/share\n"), ("share/plain", "nothing to see\n")):

@@ -12,6 +12,7 @@ names() { tar --zstd -tf "$1" | sort; }
 (cd out.d && expect 0 "$pack" -n ml && [ "$(cat out)" = ml.tar.zst ] && rm out err)
 only out.d ml.tar.zst
 expect 0 "$pack" -p envs/ml/ -o prefix.tar.zst
+! grep "not as their packages" err || fail "an untouched environment is called edited"
 CONDA_PREFIX=$env expect 0 "$pack" -o active.tar.zst -j -1
 cmp out.d/ml.tar.zst prefix.tar.zst
 cmp out.d/ml.tar.zst active.tar.zst
@@ -62,6 +63,10 @@ expect 2 "$pack" -n ml -o "$env/share/x.tar.zst"; says "lies in what is packed"
 (cd "$env" && "$pack" -p . 2>"$OLDPWD/err") && fail "an archive in its own environment"
 says "lies in what is packed"
 [ ! -e "$env/ml.tar.zst" ] || fail "an output in the environment"
+
+echo edited >>"$env/share/plain"
+expect 0 "$pack" -n ml -o edited.tar.zst; says "not as their packages brought them: share/plain"
+echo nothing to see >"$env/share/plain"
 
 mv "$env/share/plain" plain
 refused 11 "tool 1.0:" "$pack" -n ml; says "share/plain"

@@ -296,6 +296,15 @@ TEST_F(MakeRelocatable, TakesTheRoomThatAPackageRecorded) {
   EXPECT_EQ(bundle::longest_prefix(inputs.members.at(0).entry.relocations), 255U);
 }
 
+TEST_F(MakeRelocatable, KnowsWhatAPackageBroughtOfWhatIsPackedAsItIs) {
+  collection_.digests.push_back(bundle::sha256({}));
+  add("plain", "nothing\n").digest = 0;
+  add("etc/x", "p=" + folder_.root() + "/lib\n").digest = 0;
+  const auto inputs = made();
+  EXPECT_EQ(inputs.members.at(0).brought, bundle::sha256({}));
+  EXPECT_FALSE(inputs.members.at(1).brought.has_value());
+}
+
 TEST_F(MakeRelocatable, ReportsAFileThatChanged) {
   add("etc/x", "p\n").size = 5;
   EXPECT_TRUE(thrown_by([&] { made(); }).says("etc/x' changed while it was packed"));
