@@ -57,8 +57,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("-p,--prefix", request.prefix, "the conda environment, venv or any other installation in that folder")
       ->type_name("PREFIX");
   app.add_option("-m,--manifest", request.manifest, "a service with the libraries it needs and its model")
-      ->type_name("FILE")
-      ->envname("HOLDALL_MANIFEST");
+      ->type_name("FILE");
   app.add_option("-o,--output", request.output, "the archive [NAME.tar.zst]")
       ->type_name("FILE")
       ->envname("HOLDALL_OUTPUT");
@@ -203,9 +202,10 @@ PackRequest validated(const Arguments& arguments) {
   require_absolute("--dest-prefix", request.dest_prefix);
   while (request.dest_prefix.size() > 1 && request.dest_prefix.ends_with('/')) request.dest_prefix.pop_back();
   require_absolute("--python-prefix", arguments.python_prefix);
-  if (request.manifest.empty() && !request.explain.empty()) {
+  if (request.manifest.empty() && (!request.explain.empty() || arguments.vendor_edits || arguments.no_provide)) {
     throw Error(ErrorKind::kUsage,
-                "--explain is for a manifest: the libraries of an environment are all that lie in it");
+                "--explain, --allow-vendor-edits and --no-provide are for a manifest: an environment is packed as it "
+                "lies there");
   }
   if (!request.manifest.empty() &&
       !(request.input.filters.empty() && request.dest_prefix.empty() && request.arcroot.empty() &&

@@ -59,6 +59,11 @@ refused 7 "cannot find an environment called 'gone'" "$pack" -n gone
 refused 7 "it is not there" "$pack" -p gone
 refused 2 "exclude each other" "$pack" -n ml -p "$env"
 refused 2 "must be an absolute path" "$pack" -n ml -d relative
+for option in --allow-vendor-edits --no-provide --explain=libc.so.6; do
+  refused 2 "are for a manifest" "$pack" -n ml $option
+done
+# What is to be packed is said on the command line: a variable that is left over packs nothing else.
+HOLDALL_MANIFEST=gone.json HOLDALL_PREFIX=gone expect 0 "$pack" -n ml -o variable.tar.zst
 expect 2 "$pack" -n ml -o "$env/share/x.tar.zst"; says "lies in what is packed"
 (cd "$env" && "$pack" -p . 2>"$OLDPWD/err") && fail "an archive in its own environment"
 says "lies in what is packed"
