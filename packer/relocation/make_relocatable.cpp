@@ -187,7 +187,7 @@ class Stage {
     for (const Outcome& outcome : outcomes_) {
       const PlannedMember& member = outcome.member;
       check.add({member.entry.path, member.entry.executable, member.entry.relocations}, [&] {
-        std::string head(bundle::kLongestShebang, '\0');
+        std::string head(bundle::kScriptHead, '\0');
         head.resize(packed_file(member)->read_some(0, std::as_writable_bytes(std::span(head))));
         return head;
       });

@@ -217,6 +217,10 @@ TEST_F(MakeRelocatable, RefusesADestinationThatDoesNotSuitEveryFile) {
     EXPECT_EQ(refused.kind, bundle::ErrorKind::kStorage);
     EXPECT_TRUE(refused.says("bin/perl-tool\n  bin/sed-tool") && !refused.says("bin/tool")) << refused.message;
   }
+  // 149 bytes, of which the first 127 would do.
+  add("bin/long", "#!" + folder_.root() + "/bin/" + std::string(118, 'n') + "\n", true);
+  EXPECT_FALSE(thrown_by([&] { made({.destination = "/d"}); }).thrown);
+  EXPECT_TRUE(thrown_by([&] { made({.destination = "/" + std::string(23, 'd')}); }).says("bin/long"));
   add("lib/x", std::string(1, '\0') + folder_.root() + "/lib" + std::string(1, '\0'));
   add("lib/y", std::string(1, '\0') + folder_.root() + "/lib" + std::string(1, '\0'));
   const auto refused = thrown_by([&] { made({.destination = folder_.root() + "2"}); });
