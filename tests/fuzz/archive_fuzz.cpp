@@ -4,7 +4,7 @@
 
 #include "bundle/error.h"
 #include "bundle/reader.h"
-#include "tests/fuzz/bundle_fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 namespace {
 

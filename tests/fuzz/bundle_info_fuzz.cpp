@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "tests/fuzz/bundle_fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return holdall::fuzz::refuses_only_as_bad_bundle([&] {

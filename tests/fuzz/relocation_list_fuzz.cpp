@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "bundle/relocation_list.h"
-#include "tests/fuzz/bundle_fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 // What is accepted is written the same again, and its records can be gone through.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

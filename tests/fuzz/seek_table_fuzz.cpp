@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "tests/fuzz/bundle_fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 // The input is the end of an archive of `size` + 1000 bytes: footer and seek table.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -3,7 +3,7 @@
 
 #include "bundle/error.h"
 #include "bundle/tar_header.h"
-#include "tests/fuzz/bundle_fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace holdall::bundle;
