@@ -48,6 +48,17 @@ target_link_options(holdall_bundled_executable INTERFACE
   "LINKER:--disable-new-dtags" "LINKER:@${CMAKE_BINARY_DIR}/bundled_executable.rsp" "LINKER:-z,relro,-z,now"
   "LINKER:--gc-sections")
 
+# holdall_compile_together(<target> <source>...): one translation unit of these, for sources whose headers cost many times
+# what they cost themselves (CLI11: 7 s of CPU, ATen: 8). A cold build is what every newcomer waits for. Presets that look
+# for faults compile each source alone, so that a missing #include shows.
+option(HOLDALL_UNITY "Compile sources that share heavy headers together" ON)
+function(holdall_compile_together target)
+  if(HOLDALL_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+    set_source_files_properties(${ARGN} PROPERTIES UNITY_GROUP together)
+  endif()
+endfunction()
+
 find_program(HOLDALL_CCACHE ccache)
 if(HOLDALL_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${HOLDALL_CCACHE}")

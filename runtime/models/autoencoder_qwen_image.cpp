@@ -4,6 +4,13 @@
 // autoencoder_kl_qwenimage.py otherwise.
 #include "runtime/models/autoencoder_qwen_image.h"
 
+#include <ATen/ops/_upsample_nearest_exact2d.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/tensor.h>
 #include <cmath>
 #include <optional>
 #include <utility>

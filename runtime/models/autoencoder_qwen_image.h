@@ -1,7 +1,7 @@
 // AutoencoderKLQwenImage: pictures to latents and back, one frame at a time.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>

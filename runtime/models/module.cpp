@@ -1,5 +1,6 @@
 #include "runtime/models/module.h"
 
+#include <ATen/ops/rsqrt.h>
 #include <algorithm>
 
 #include "runtime/error.h"

@@ -1,7 +1,9 @@
 // What the models are made of: tensors taken from a checkpoint under a prefix, and the two layers that all share.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/linear.h>
 
 #include <string>
 

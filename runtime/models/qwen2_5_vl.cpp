@@ -1,5 +1,7 @@
 #include "runtime/models/qwen2_5_vl.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
 #include <algorithm>
 #include <optional>
 #include <utility>

@@ -1,7 +1,7 @@
 // Qwen2.5-VL as a text encoder: the vision tower, the language model, and the vision-language processor in front.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <array>
 #include <filesystem>

@@ -1,5 +1,8 @@
 #include "runtime/models/qwen2_5_vl_processor.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 #include <algorithm>
 #include <cmath>
 #include <string>

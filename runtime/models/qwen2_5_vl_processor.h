@@ -1,7 +1,7 @@
 // Qwen2-VL's image processor: a picture to patches.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <array>
 #include <cstdint>

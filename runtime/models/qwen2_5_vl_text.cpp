@@ -1,5 +1,9 @@
 #include "runtime/models/qwen2_5_vl_text.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <algorithm>
 #include <cmath>
 #include <optional>

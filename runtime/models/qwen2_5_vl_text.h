@@ -1,7 +1,8 @@
 // Qwen2.5-VL's language model, as an encoder: no cache, no head.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/embedding.h>
 
 #include <array>
 #include <vector>

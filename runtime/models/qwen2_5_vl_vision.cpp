@@ -1,5 +1,11 @@
 #include "runtime/models/qwen2_5_vl_vision.h"
 
+#include <ATen/ops/argsort.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv3d.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/tensor.h>
 #include <algorithm>
 #include <cmath>
 

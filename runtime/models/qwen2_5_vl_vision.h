@@ -2,7 +2,7 @@
 // each picture.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <array>
 #include <vector>

@@ -1,7 +1,7 @@
 // QwenImageTransformer2DModel: the two-stream diffusion transformer of Qwen-Image and Qwen-Image-Edit(-2509).
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>

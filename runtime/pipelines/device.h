@@ -1,7 +1,7 @@
 // Where a model computes and in what precision, from the words of the command line.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "runtime/pipelines/pipeline.h"
 

@@ -1,5 +1,9 @@
 #include "runtime/schedulers/flow_match_euler.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <cmath>
 #include <vector>
 

@@ -1,7 +1,7 @@
 // FlowMatchEulerDiscreteScheduler: the noise levels of a run and the Euler step between two of them.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>

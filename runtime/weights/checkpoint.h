@@ -1,7 +1,7 @@
 // Tensors of one component folder (transformer/, vae/, text_encoder/), by name, from safetensors files.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <memory>

@@ -1,5 +1,6 @@
 #include "runtime/weights/safetensors.h"
 
+#include <ATen/ops/from_blob.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

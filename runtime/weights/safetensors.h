@@ -2,7 +2,7 @@
 // Format: https://huggingface.co/docs/safetensors (header ≤ 100 MB; the data is covered without holes or overlaps).
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <map>

@@ -1,6 +1,9 @@
 #include "runtime/image/resize.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_upsample_bicubic2d_aa.h>
+#include <ATen/ops/from_blob.h>
 #include <gtest/gtest.h>
 
 #include <random>

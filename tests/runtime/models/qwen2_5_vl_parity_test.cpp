@@ -1,6 +1,8 @@
 // Qwen2.5-VL against transformers, on the cases of tests/data/parity/make_vl.py.
 #include "runtime/models/qwen2_5_vl.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

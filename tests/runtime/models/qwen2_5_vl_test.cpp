@@ -1,6 +1,9 @@
 // What needs no reference: geometry worked out by hand, and refusals. The checkpoint is made here, of zeros and ones.
 #include "runtime/models/qwen2_5_vl.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
 // The edit pipeline against the reference (tests/data/parity/make.py). Prints what it measures: `ctest -L parity -V`.
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,8 @@
 #include "runtime/schedulers/flow_match_euler.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
 #include "tests/runtime/checks.h"

@@ -1,5 +1,8 @@
 #include "runtime/weights/checkpoint.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "runtime/weights/safetensors.h"
