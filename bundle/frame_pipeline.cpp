@@ -22,9 +22,10 @@ namespace {
 
 constexpr std::size_t kSlabBytes = 2 * kMaxChunk;
 constexpr unsigned kSlabsPerThread = 2;
-// What waits for the sink: enough that the compressors go on while a disk pauses for a tenth of a second.
+// What waits for the sink: enough that the compressors go on while a disk pauses for a tenth of a second, or while a
+// file that hardly shrinks comes faster than the disk takes it.
 constexpr std::size_t kItemsPerThread = 128;
-constexpr std::size_t kLineBytesPerThread = std::size_t{32} << 20;
+constexpr std::size_t kLineBytesPerThread = std::size_t{40} << 20;
 
 struct Slab {
   std::unique_ptr<std::byte[]> bytes = std::make_unique_for_overwrite<std::byte[]>(kSlabBytes);
@@ -136,7 +137,7 @@ struct FramePipeline::State {
   std::mutex mutex;
   std::condition_variable compressible, hashable, writable, space;
   std::deque<std::unique_ptr<Item>> line;  // in the order of the archive
-  std::size_t line_bytes = 0;              // of its content: what a frame has allocated, however well it compressed
+  std::size_t line_bytes = 0;              // of its frames, or of the content where there is no frame yet
   std::deque<Item*> to_compress, to_hash;
   std::vector<std::unique_ptr<Slab>> slabs;
   bool stopping = false;
@@ -156,10 +157,13 @@ struct FramePipeline::State {
 
 void FramePipeline::State::compress(int level) {
   FrameEncoder encoder(level);
+  // Encoded here first: what waits for the sink has no more memory than it needs.
+  const std::size_t bound = FrameEncoder::bound(kMaxFrameContent);
+  const auto frame = std::make_unique_for_overwrite<std::byte[]>(bound);
   while (Item* const item = next(to_compress, compressible)) {
-    const std::size_t bound = FrameEncoder::bound(item->content.size());
-    item->frame = std::make_unique_for_overwrite<std::byte[]>(bound);
-    item->frame_size = encoder.encode(item->content, {item->frame.get(), bound});
+    item->frame_size = encoder.encode(item->content, {frame.get(), bound});
+    item->frame = std::make_unique_for_overwrite<std::byte[]>(item->frame_size);
+    std::memcpy(item->frame.get(), frame.get(), item->frame_size);
     // A zstd frame ends with the same checksum that the seek table wants (RFC 8878, 3.1.1).
     item->checksum = load_le<std::uint32_t>({item->frame.get(), item->frame_size}, item->frame_size - 4);
     if (item->entry != nullptr) {
@@ -168,6 +172,7 @@ void FramePipeline::State::compress(int level) {
     }
     const std::lock_guard lock(mutex);
     item->compressed = true;
+    line_bytes = line_bytes - item->content.size() + item->frame_size;
     passed(*item);
   }
 }
@@ -224,7 +229,7 @@ void FramePipeline::State::write() {
     }
     const std::lock_guard lock(mutex);
     line.pop_front();
-    line_bytes -= item->content.size();
+    line_bytes -= item->frame_size;
     space.notify_one();
   }
 }

@@ -4,7 +4,7 @@
 //   caller: reads and cuts -> line -> workers: chunk digest, compress -> writer thread: sink, archive digest
 //                               \--> hasher: digests of files of several chunks
 //
-// Memory: per thread two slabs of 8 MiB of payload, 32 MiB of frames, and one compression context.
+// Memory: per thread two slabs of 8 MiB of payload, 40 MiB of frames, and one compression context.
 #pragma once
 
 #include <cstddef>
