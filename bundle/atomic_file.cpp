@@ -105,13 +105,13 @@ AtomicFile::AtomicFile(std::string path)
   if (::stat(path_.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
     throw Error(ErrorKind::kStorage, "cannot create '" + path_ + "': it is a folder");
   }
-  fd_ = ::open(folder_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kMode);
+  fd_ = ::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kMode);
   if (fd_ >= 0 && ::access("/proc/self/fd", F_OK) == 0) return;
   if (fd_ >= 0) ::close(fd_);
   // EEXIST means another writer's temporary: try another name. What fails for another reason fails here as well.
   for (int i = 0; i < kTries; ++i) {
     std::string candidate = random_name();
-    fd_ = ::open(candidate.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, kMode);
+    fd_ = ::open(candidate.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kMode);
     if (fd_ >= 0) {
       temporary_ = std::move(candidate);
       return;

@@ -24,6 +24,9 @@ class AtomicFile {
   void write(std::span<const std::byte> data);
   void commit();  // once
 
+  // Open for reading and writing; stays ours. For another program to write to instead of write(), and to read back.
+  int descriptor() const { return fd_; }
+
  private:
   class Syncer;
   enum class Caching { kOn, kOff };  // by the kernel, of what is written
