@@ -1,10 +1,10 @@
 #include <archive.h>
 #include <archive_entry.h>
-#include <clocale>
 #include <memory>
 
 #include "bundle/error.h"
 #include "bundle/tar_header.h"
+#include "bundle/utf8_locale.h"
 
 namespace holdall::bundle {
 
@@ -15,25 +15,6 @@ struct FreeArchive {
 };
 struct FreeEntry {
   void operator()(archive_entry* entry) const { archive_entry_free(entry); }
-};
-
-// libarchive converts names from the locale's encoding to PAX's UTF-8. Names of a bundle are UTF-8 whatever the
-// user's locale is, so this thread has a UTF-8 one while a header is made.
-class Utf8Locale {
- public:
-  Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_ == nullptr) throw Error(ErrorKind::kInternal, "cannot use locale 'C.UTF-8': the C library has none");
-    previous_ = uselocale(locale_);
-  }
-  Utf8Locale(const Utf8Locale&) = delete;
-  Utf8Locale& operator=(const Utf8Locale&) = delete;
-  ~Utf8Locale() {
-    uselocale(previous_);
-    freelocale(locale_);
-  }
-
- private:
-  locale_t locale_, previous_ = nullptr;
 };
 
 // What takes the header. The payload, which libarchive makes up when it is freed without having seen one, is refused:

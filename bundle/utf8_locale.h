@@ -1,0 +1,29 @@
+// libarchive converts names from the locale's encoding. Names of a bundle are UTF-8 whatever the user's locale is, so a
+// thread has a UTF-8 one while it writes them.
+#pragma once
+
+#include <clocale>
+
+#include "bundle/error.h"
+
+namespace holdall::bundle {
+
+// For the thread that makes it, which must also destroy it.
+class Utf8Locale {
+ public:
+  Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+    if (locale_ == nullptr) throw Error(ErrorKind::kInternal, "cannot use locale 'C.UTF-8': the C library has none");
+    previous_ = uselocale(locale_);
+  }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
+  ~Utf8Locale() {
+    uselocale(previous_);
+    freelocale(locale_);
+  }
+
+ private:
+  locale_t locale_, previous_ = nullptr;
+};
+
+}  // namespace holdall::bundle
