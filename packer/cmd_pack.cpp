@@ -1,16 +1,14 @@
-#include <zstd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "bundle/atomic_file.h"
 #include "bundle/error.h"
 #include "packer/commands.h"
 #include "packer/faults.h"
 #include "packer/inputs/environment_name.h"
+#include "packer/output/folder_output.h"
 #include "packer/pack.h"
 #include "packer/plan.h"
 #include "packer/plan_environment.h"
@@ -49,11 +47,13 @@ void explain(const PackPlan& plan, const std::string& library) {
 std::string json_report(const PackRequest& request, const PackPlan& plan, const PackResult& result, double seconds) {
   const auto info = nlohmann::ordered_json::parse(bundle::to_json(plan.info));
   const bundle::WriteSummary& summary = result.summary;
+  nlohmann::ordered_json digest;  // a folder has none
+  if (summary.archive_digest) digest = bundle::to_hex(*summary.archive_digest);
   return nlohmann::ordered_json{
       {"path", request.output},
-      {"format", request.format},
+      {"format", traits_of(request.format.format).name},
       {"size", summary.archive_bytes},
-      {"sha256", bundle::to_hex(summary.archive_digest.value())},
+      {"sha256", digest},
       {"files", summary.files},
       {"bytes", summary.bytes},
       {"release_id", plan.info.name + "-" + plan.info.version + "-" + bundle::to_hex(summary.toc_digest).substr(0, 12)},
@@ -74,6 +74,11 @@ void check_output(const PackRequest& request) {
   if (request.overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(request.output, error))) {
     throw Error(ErrorKind::kUsage, "output '" + request.output + "' exists: pass --force to replace it");
   }
+  if (request.format.format == Format::kNoArchive && !may_be_replaced(request.output, request.arcroot)) {
+    throw Error(
+        ErrorKind::kUsage,
+        "output '" + request.output + "' is a folder that holds something else than a packed tree: it is not replaced");
+  }
   const fs::path folder = fs::path(request.output).parent_path();
   if (request.overwrite == Overwrite::kForce && !folder.empty()) {
     fs::create_directories(folder, error);
@@ -81,13 +86,17 @@ void check_output(const PackRequest& request) {
   }
 }
 
-// An archive in what it packs would pack itself.
+// An archive in what it packs would pack itself, and one in its place would remove it.
 void refuse_output_inside(const PackRequest& request, const std::string& folder) {
   if (!packs(request)) return;
   std::error_code error;
   const fs::path inside = fs::canonical(folder, error);
-  for (fs::path at = fs::weakly_canonical(fs::absolute(request.output)).parent_path(); !error && !inside.empty();
-       at = at.parent_path()) {
+  const fs::path output = fs::weakly_canonical(fs::absolute(request.output));
+  if (!error && std::ranges::mismatch(output, inside).in1 == output.end()) {
+    throw Error(ErrorKind::kUsage,
+                "output '" + request.output + "' is or holds what is packed, '" + folder + "': name another with -o");
+  }
+  for (fs::path at = output.parent_path(); !error && !inside.empty(); at = at.parent_path()) {
     if (at == inside) {
       throw Error(ErrorKind::kUsage, "output '" + request.output + "' lies in what is packed, '" + folder +
                                          "': name another folder with -o");
@@ -112,7 +121,7 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   Manifest manifest = load_manifest(request.manifest);
   if (request.bundle_name) manifest.name = *request.bundle_name;
   if (request.bundle_version) manifest.version = *request.bundle_version;
-  if (request.output.empty()) request.output = manifest.name + "." + request.format;
+  if (request.output.empty()) request.output = manifest.name + "." + request.format.suffix;
   check_output(request);
   provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, interrupt,
                  [&](const std::string& line) { say(request.verbosity, line); });
@@ -152,7 +161,7 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
   while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
   kind_of_input(folder);  // is it there?
   const std::string name = request.bundle_name.value_or(bundle_name_of(folder));
-  if (request.output.empty()) request.output = name + "." + request.format;
+  if (request.output.empty()) request.output = name + "." + request.format.suffix;
   check_output(request);
   refuse_output_inside(request, folder);
   request.input.folder = folder;
@@ -176,9 +185,13 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
 
 void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   PackRequest request = given;
+  const Format format = request.format.format;
+  const auto compressor = compressor_of(format, request.level);
   PackPlan plan = request.manifest.empty() ? plan_prefix(request, interrupt) : plan_manifest(request, interrupt);
+  if (format == Format::kZip && !request.zip_symlinks) copy_linked_files(plan);
   put_below(plan, request.arcroot);
-  plan.info.build.emplace("zstd", std::string(ZSTD_versionString()) + " level " + std::to_string(request.level));
+  if (format == Format::kZip) check_zip(plan, request.zip64);
+  if (!compressor.first.empty()) plan.info.build.insert(compressor);
   if (!request.explain.empty()) {
     explain(plan, request.explain);
     return;
@@ -195,23 +208,26 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   }
   say(request.verbosity, "packing " + std::to_string(plan.info.files) + " files, " + human_bytes(plan.info.bytes));
 
-  // The descriptor stays without a name in the output's folder until the archive is complete.
-  bundle::AtomicFile file(request.output);
-  PackResult result;
+  const std::unique_ptr<PackOutput> output =
+      open_output(request.output,
+                  {.format = format,
+                   .level = request.level,
+                   .threads = request.threads,
+                   .mtime = request.mtime,
+                   .root = request.arcroot,
+                   .archive_digest =
+                       request.result == Output::kJson ? bundle::ArchiveDigest::kCompute : bundle::ArchiveDigest::kSkip,
+                   .zip64 = request.zip64,
+                   .check = [&] { interrupt.check(); }},
+                  plan.info);
   Progress progress(request.verbosity, plan.info.bytes);
   PackOptions options;
-  options.writer = {.level = request.level,
-                    .threads = request.threads,
-                    .mtime = request.mtime,
-                    .archive_digest = request.result == Output::kJson ? bundle::ArchiveDigest::kCompute
-                                                                      : bundle::ArchiveDigest::kSkip,
-                    .root = request.arcroot};
   options.allowed_leaks = request.allowed_leaks;
   options.on_read = [&](std::uint64_t bytes) {
     interrupt.check();
     progress.advance(bytes);
   };
-  result = pack(plan, options, [&](std::span<const std::byte> bytes) { file.write(bytes); });
+  const PackResult result = pack(plan, options, *output);
   if (!result.edited.empty()) {
     std::string line = "warning: packed as they lie there, which is not as their packages brought them:";
     for (const std::string& path : shortened(result.edited)) line += " " + path;
@@ -219,7 +235,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   }
   interrupt.check();
   check_output(request);
-  file.commit();
+  output->commit();
   const double seconds = progress.seconds();
   progress.finish();
   say(request.verbosity, human_bytes(result.summary.bytes) + " packed into " +

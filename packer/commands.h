@@ -8,6 +8,7 @@
 
 #include "packer/inputs/collect.h"
 #include "packer/interrupt.h"
+#include "packer/output/output.h"
 #include "packer/plan.h"
 #include "packer/progress.h"
 #include "packer/relocation/shebang.h"
@@ -22,14 +23,16 @@ enum class Overwrite { kRefuse, kForce };
 // active environment is meant.
 struct PackRequest {
   std::string manifest, environment, prefix;
-  InputRequest input;   // how to collect the environment; its folder is found by run_pack
-  std::string output;   // empty: the bundle's name with the format's suffix
-  std::string format;   // "tar.zst"; as conda-pack spells them
+  InputRequest input;  // how to collect the environment; its folder is found by run_pack
+  std::string output;  // empty: the bundle's name with the format's suffix
+  ChosenFormat format;
   std::string arcroot;  // relative folder in the archive; empty: none
   std::string dest_prefix;
   ShebangForm shebang = ShebangForm::kRelative;
   std::optional<std::string> bundle_name, bundle_version;
-  int level = 3;
+  int level = 3;  // of the format
+  bool zip_symlinks = false;
+  Zip64 zip64 = Zip64::kWhereNeeded;
   unsigned threads = 0;
   std::int64_t mtime = 0;
   Overwrite overwrite = Overwrite::kRefuse;

@@ -71,14 +71,13 @@ bool is_allowed(const std::string& path, const std::vector<std::string>& pattern
 
 }  // namespace
 
-PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink) {
+PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& writer) {
   const LeakPatterns patterns(plan.leak_sources, plan.destination);
   PackResult result;
   Faults leaks;
-  bundle::Writer writer(plan.info, options.writer, std::move(sink));
   for (const PlannedMember& member : plan.members) {
     if (member.entry.type != EntryType::kRegular) {
-      writer.add(member.entry);
+      writer.add(member.entry, nullptr);
       continue;
     }
     MemberStream stream(member, patterns);

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "bundle/writer.h"
+#include "packer/output/member_writer.h"
 #include "packer/plan.h"
 
 namespace holdall::packer {
 
 struct PackOptions {
-  bundle::WriterOptions writer;
   std::vector<std::string> allowed_leaks;            // fnmatch patterns on paths in the bundle
   std::function<void(std::uint64_t bytes)> on_read;  // after each piece of input; may throw to cancel
 };
@@ -23,9 +23,9 @@ struct PackResult {
   std::vector<std::string> edited;  // files that are not as their packages brought them
 };
 
-// Throws Error{kCannotPack} that lists every leak that is not allowed, or every file whose digest is not the expected
-// one (a wheel's RECORD says it, or the plan); Error{kInternal} for an input that has another size or time than when it
-// was planned, or is gone. What the sink got is then no archive.
-PackResult pack(const PackPlan& plan, const PackOptions& options, bundle::ByteSink sink);
+// Gives `writer` every member and finishes it. Throws Error{kCannotPack} that lists every leak that is not allowed, or
+// every file whose digest is not the expected one (a wheel's RECORD says it, or the plan); Error{kInternal} for an
+// input that has another size or time than when it was planned, or is gone. What was written is then no archive.
+PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& writer);
 
 }  // namespace holdall::packer

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <regex>
 
 #include "bundle/error.h"
@@ -19,17 +20,17 @@ namespace {
 using bundle::Error;
 using bundle::ErrorKind;
 
-constexpr int kMaxLevel = 19;  // above, zstd wants windows that not every decoder accepts
+constexpr int kMaxLevel = 19;  // of any format
 
-std::int64_t source_date() {
+std::int64_t source_date(const FormatTraits& format) {
   const char* const text = std::getenv("SOURCE_DATE_EPOCH");
   if (text == nullptr || *text == '\0') return 0;
   std::int64_t value = 0;
   const char* const end = text + std::string_view(text).size();
   const auto [stop, error] = std::from_chars(text, end, value);
-  if (error != std::errc() || stop != end || value < 0 || value >= std::int64_t{1} << 33) {
-    throw Error(ErrorKind::kUsage,
-                "SOURCE_DATE_EPOCH is '" + std::string(text) + "', must be seconds from 0 to 2^33-1");
+  if (error != std::errc() || stop != end || value < 0 || value > format.latest_mtime) {
+    throw Error(ErrorKind::kUsage, "SOURCE_DATE_EPOCH is '" + std::string(text) + "', must be seconds from 0 to " +
+                                       std::to_string(format.latest_mtime) + " for " + format.name);
   }
   return value;
 }
@@ -43,11 +44,13 @@ void require_match(const std::optional<std::string>& value, const char* option, 
 struct Arguments {
   PackRequest request;
   std::string format = "infer", validated, python_prefix;
+  Format default_format = Format::kTarZst;
+  std::optional<int> level;
   int threads = 0;
   bool quiet = false, verbose = false, json = false, force = false, no_provide = false, slim = false;
   bool vendor_edits = false;
   bool ignore_missing = false, ignore_editable = false, allow_outside = false, with_python = false;
-  bool zip_symlinks = false, no_zip_64 = false;
+  bool no_zip_64 = false;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -58,7 +61,8 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->type_name("PREFIX");
   app.add_option("-m,--manifest", request.manifest, "a service with the libraries it needs and its model")
       ->type_name("FILE");
-  app.add_option("-o,--output", request.output, "the archive [NAME.tar.zst]")
+  app.add_option("-o,--output", request.output,
+                 std::string("the archive [NAME.") + traits_of(arguments.default_format).name + "]")
       ->type_name("FILE")
       ->envname("HOLDALL_OUTPUT");
   app.add_option("--bundle-name", request.bundle_name, "instead of the manifest's name")
@@ -67,7 +71,10 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--bundle-version", request.bundle_version, "instead of the manifest's version")
       ->type_name("VERSION")
       ->envname("HOLDALL_BUNDLE_VERSION");
-  app.add_option("--format", arguments.format, "tar.zst, tzst or infer (from the output's name)")
+  app.add_option(
+         "--format", arguments.format,
+         "tar.zst, tar.gz, tar.bz2, tar.xz (tzst, tgz, tbz2, txz), tar, zip, squashfs, no-archive (a folder) or "
+         "infer (from the output's name)")
       ->capture_default_str()
       ->type_name("FORMAT")
       ->envname("HOLDALL_FORMAT");
@@ -86,12 +93,14 @@ void declare(CLI::App& app, Arguments& arguments) {
           std::map<std::string, ShebangForm>{{"relative", ShebangForm::kRelative}, {"env", ShebangForm::kEnv}}))
       ->type_name("FORM")
       ->envname("HOLDALL_SHEBANG");
-  app.add_option("--compress-level", request.level, "of zstd, 1 to 19")
-      ->capture_default_str()
-      ->check(CLI::Range(1, kMaxLevel))
+  app.add_option("--compress-level", arguments.level, "of the format: " + describe_levels())
+      ->check(CLI::Range(0, kMaxLevel))
       ->type_name("N")
       ->envname("HOLDALL_COMPRESS_LEVEL");
-  app.add_option("-j,--n-threads", arguments.threads, "threads; 0 or -1: one per processor")
+  app.add_option(
+         "-j,--n-threads", arguments.threads,
+         "threads; 0 or -1: one per processor. The archive does not depend on them; tar, zip and no-archive are "
+         "written by one")
       ->capture_default_str()
       ->check(CLI::Range(-1, 1024))
       ->type_name("N")
@@ -124,8 +133,11 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->type_name("FOLDER")
       ->excludes(with_python)
       ->envname("HOLDALL_PYTHON_PREFIX");
-  app.add_flag("--zip-symlinks", arguments.zip_symlinks, "for conda-pack's users: of the zip format only");
-  app.add_flag("--no-zip-64", arguments.no_zip_64, "for conda-pack's users: of the zip format only");
+  app.add_flag("--zip-symlinks", request.zip_symlinks,
+               "in a zip: keep links as links, which not every unzip knows, instead of copies")
+      ->envname("HOLDALL_ZIP_SYMLINKS");
+  app.add_flag("--no-zip-64", arguments.no_zip_64, "in a zip: fail where ZIP64 extensions are needed")
+      ->envname("HOLDALL_NO_ZIP_64");
   app.add_flag("-f,--force", arguments.force, "replace an existing output, make its folder")->envname("HOLDALL_FORCE");
   app.add_flag("--no-provide", arguments.no_provide, "do not run the manifest's commands for missing inputs: fail")
       ->envname("HOLDALL_NO_PROVIDE");
@@ -147,29 +159,6 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_flag("--json", arguments.json, "print the result as JSON")->envname("HOLDALL_JSON");
   app.add_flag("-q,--quiet", arguments.quiet, "no progress, no warnings")->envname("HOLDALL_QUIET");
   app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->envname("HOLDALL_VERBOSE");
-}
-
-// conda-pack's spellings; "infer" goes by the output's name.
-std::string format_of(const Arguments& arguments) {
-  static const std::vector<std::pair<std::string, std::string>> kSuffixes{
-      {".tar.zst", "tar.zst"}, {".tzst", "tar.zst"}, {".zip", "zip"},           {".tar", "tar"},
-      {".tar.gz", "tar.gz"},   {".tgz", "tar.gz"},   {".tar.bz2", "tar.bz2"},   {".tbz2", "tar.bz2"},
-      {".tar.xz", "tar.xz"},   {".txz", "tar.xz"},   {".squashfs", "squashfs"}, {".no-archive", "no-archive"},
-      {".parcel", "parcel"}};
-  std::string format = "tar.zst";
-  for (const auto& [suffix, name] : kSuffixes) {
-    const bool is_it = arguments.format == "infer" ? arguments.request.output.ends_with(suffix)
-                                                   : "." + arguments.format == suffix || arguments.format == name;
-    if (is_it) format = name;
-    if (is_it && name != "tar.zst") {
-      throw Error(ErrorKind::kUsage, "format '" + name + "' is not offered: use tar.zst");
-    }
-    if (is_it) return format;
-  }
-  if (arguments.format != "infer") {
-    throw Error(ErrorKind::kUsage, "format '" + arguments.format + "' is not known: use tar.zst");
-  }
-  return format;
 }
 
 // "a/b" for "/a/b/": conda-pack takes slashes at the ends for nothing.
@@ -197,7 +186,12 @@ PackRequest validated(const Arguments& arguments) {
   PackRequest request = arguments.request;
   const int named = !request.manifest.empty() + !request.environment.empty() + !request.prefix.empty();
   if (named > 1) throw Error(ErrorKind::kUsage, "-n, -p and -m exclude each other: give one");
-  request.format = format_of(arguments);
+  request.format = choose_format(arguments.format, request.output, arguments.default_format);
+  request.level = level_of(request.format.format, arguments.level);
+  if (request.format.format == Format::kNoArchive) {
+    while (request.output.size() > 1 && request.output.ends_with('/')) request.output.pop_back();
+  }
+  request.zip64 = arguments.no_zip_64 ? Zip64::kNever : Zip64::kWhereNeeded;
   request.arcroot = arcroot_of(request.arcroot);
   require_absolute("--dest-prefix", request.dest_prefix);
   while (request.dest_prefix.size() > 1 && request.dest_prefix.ends_with('/')) request.dest_prefix.pop_back();
@@ -223,7 +217,7 @@ PackRequest validated(const Arguments& arguments) {
   request.input.python = arguments.python_prefix.empty() ? PythonSource::kPacked : PythonSource::kHost;
   request.input.python_prefix = arguments.python_prefix;
   request.threads = static_cast<unsigned>(std::max(arguments.threads, 0));
-  request.mtime = source_date();
+  request.mtime = source_date(traits_of(request.format.format));
   request.overwrite = arguments.force ? Overwrite::kForce : Overwrite::kRefuse;
   request.vendor_edits = arguments.vendor_edits ? VendorEdits::kAllow : VendorEdits::kRefuse;
   request.provide = !arguments.no_provide;
@@ -258,6 +252,8 @@ int run_pack_program(int argc, const char* const* argv) {
   app.footer(std::string("Existing outputs are refused with exit code 2 unless --force is given.\n\nExit codes:\n") +
              bundle::exit_code_help());
   Arguments arguments;
+  // By a link of conda-pack's name, it does by default what conda-pack does.
+  if (argc > 0 && std::filesystem::path(argv[0]).filename() == "conda-pack") arguments.default_format = Format::kTarGz;
   declare(app, arguments);
   CLI::App* const validate =
       app.add_subcommand("validate", "check a manifest and its inputs: every fault, with its JSON pointer");

@@ -125,7 +125,37 @@ def elf():
         (OUT / name).unlink()
 
 
-BENCHES = {"pack": pack, "unpack": unpack, "elf": elf}
+def conda_environment():
+    """What conda-pack needs to take a folder for an environment, around the wheels that the packer's tests have."""
+    env = OUT / "formats-env"
+    if not env.exists():
+        for wheel in (ROOT / "build/packer-wheels").glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(env / "lib/python3.11/site-packages")
+        (env / "conda-meta").mkdir()
+        (env / "conda-meta/history").touch()
+        (env / "conda-meta/python-3.11.4-0.json").write_text(json.dumps(
+            {"name": "python", "version": "3.11.4", "build": "0", "files": [], "link": {"source": "/nowhere/python", "type": 1}}))
+    return env
+
+
+def formats():
+    """tar.gz, the format that conda-pack writes by default, at its default level."""
+    env = conda_environment()
+    with zipfile.ZipFile(next((ROOT / "build/packer-wheels").glob("conda_pack-*.whl"))) as archive:
+        archive.extractall(OUT / "conda-pack")
+    archives = {label: OUT / f"formats-{i}.tar.gz" for i, label in enumerate(("holdall-pack", "tar | pigz -4", "conda-pack"))}
+    ours, pigz, conda = archives.values()
+    peer = "python3 -c 'from conda_pack.cli import main; main()'"
+    compare("formats", sum(p.stat().st_size for p in env.rglob("*") if p.is_file()), {
+        "holdall-pack": f"{BIN}/holdall-pack -q -p {env} --allow-leaks '*' -o {ours}",
+        "tar | pigz -4": f"tar -C {env} -cf - . | pigz -4 >{pigz}",
+        "conda-pack": f"PYTHONPATH=conda-pack {peer} -q -p {env} -o {conda}",
+    }, before=lambda label: archives[label].unlink(missing_ok=True),
+        sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
+
+
+BENCHES = {"pack": pack, "unpack": unpack, "elf": elf, "formats": formats}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,14 @@
-# SIGINT and SIGTERM, while packing and while a `provide` command runs: exit 130, no litter.
+# SIGINT and SIGTERM, while packing into any format and while a `provide` command runs: exit 130, no litter.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
+source "$HOLDALL_SOURCE/tests/cli/formats_fixture.sh"
 make_checkout src
 mkdir made
 truncate -s 200G src/data/endless  # sparse: it only has to take long
-for signal in INT TERM; do
+for format in "${formats[@]}"; do
+  signal=INT
+  [ $format != tar.zst ] && [ $format != zip ] || signal=TERM
   rm -f err # what the last run said is not what this one says
-  "$pack" -m src/manifest.json -o made/x.tar.zst >out 2>err &
+  "$pack" -m src/manifest.json -o made/x.$format >out 2>err &
   pid=$!
   until grep -qs packing err; do kill -0 $pid || fail "it ended early: $(cat err)"; done
   kill -$signal $pid

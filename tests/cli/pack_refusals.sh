@@ -1,5 +1,6 @@
 # Every refusal: its exit code, the thing at fault named, nothing left behind.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
+source "$HOLDALL_SOURCE/tests/cli/formats_fixture.sh"
 make_checkout src
 mkdir made
 pack_it() { expect "$1" "$pack" -m src/manifest.json -o made/x.tar.zst "${@:2}"; [ ! -s out ] || fail "stdout on failure"; only made; }
@@ -7,13 +8,13 @@ pack_it() { expect "$1" "$pack" -m src/manifest.json -o made/x.tar.zst "${@:2}";
 expect 2 "$pack"; says "nothing to pack"
 expect 2 "$pack" --no-such-option; says "no-such-option"
 expect 7 "$pack" -m gone.json; says "'gone.json': no such file or directory"
-pack_it 2 --format zip; says "format 'zip' is not offered"
+pack_it 2 --format parcel; says "format 'parcel' is not offered"
 pack_it 2 --compress-level 99
 pack_it 2 --bundle-version 'a b'; says "--bundle-version is 'a b'"
 HOLDALL_COMPRESS_LEVEL=99 pack_it 2
 SOURCE_DATE_EPOCH=yesterday pack_it 2; says "SOURCE_DATE_EPOCH"
 expect 7 "$pack" -m src/manifest.json -o gone/x.tar.zst; says "gone/x.tar.zst"
-expect 6 "$pack" -m src/manifest.json -f -o made; says "folder"
+expect 6 "$pack" -m src/manifest.json -f --format tar.zst -o made; says "folder"
 
 echo old >made/x.tar.zst
 expect 2 "$pack" -m src/manifest.json -o made/x.tar.zst; says "exists: pass --force"
@@ -31,7 +32,10 @@ rm made/x.tar.zst src/data/leak.txt
 
 # No space: a write that fails half way leaves nothing.
 head -c 3000000 /dev/urandom >src/model/noise.bin
-(trap '' XFSZ; ulimit -f 1000; pack_it 6); says "cannot write 'made/x.tar.zst'"
+for format in "${formats[@]}"; do
+  (trap '' XFSZ; ulimit -f 1000; expect 6 "$pack" -m src/manifest.json -o "made/x.$format"; only made)
+  says "cannot write 'made/x.$format'"
+done
 rm src/model/noise.bin
 
 # A file that may not be read. Root may read anything, so it becomes somebody else.

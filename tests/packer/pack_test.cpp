@@ -7,6 +7,7 @@
 #include "bundle/reader.h"
 #include "packer/elf_file.h"
 #include "packer/wheel_records.h"
+#include "tests/packer/bundle_in_memory.h"
 #include "tests/packer/fixtures.h"
 
 namespace holdall::packer {
@@ -56,12 +57,10 @@ class Checkout {
   std::vector<std::string> system_folders;
 };
 
-std::string packed(const PackPlan& plan, const PackOptions& options = {}) {
-  std::string archive;
-  pack(plan, options, [&](std::span<const std::byte> bytes) {
-    archive.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  });
-  return archive;
+std::string packed(const PackPlan& plan, const PackOptions& options = {}, unsigned threads = 2) {
+  BundleInMemory bundle(plan, threads);
+  pack(plan, options, bundle);
+  return std::move(bundle.archive);
 }
 
 class InMemory : public bundle::RandomAccess {
@@ -205,11 +204,7 @@ TEST_F(LostVendorLibrary, IsNotEditedWhereItIsNotItsVendors) {
 TEST(Pack, TwoCheckoutsGiveTheSameBytesWhateverTheThreads) {
   const Checkout one(""), two("");
   ASSERT_NE(one.folder.root(), two.folder.root());
-  PackOptions many;
-  many.writer.threads = 3;
-  PackOptions single;
-  single.writer.threads = 1;
-  EXPECT_TRUE(packed(one.plan(), many) == packed(two.plan(), single));
+  EXPECT_TRUE(packed(one.plan(), {}, 3) == packed(two.plan(), {}, 1));
 }
 
 TEST(Pack, RewritesTextThatNamesThePrefix) {
@@ -252,7 +247,9 @@ TEST(Pack, AcceptsLeaksByPattern) {
   checkout.folder.write("model/notes.txt", "trained on buildbox\n");
   PackOptions options;
   options.allowed_leaks = {"model/*.txt"};
-  const PackResult result = pack(checkout.plan(), options, [](std::span<const std::byte>) {});
+  const PackPlan plan = checkout.plan();
+  BundleInMemory bundle(plan);
+  const PackResult result = pack(plan, options, bundle);
   EXPECT_EQ(result.leaks, 1U);
   options.allowed_leaks = {"share/*"};
   EXPECT_TRUE(thrown_by([&] { packed(checkout.plan(), options); }).says("model/notes.txt"));

@@ -4,6 +4,7 @@
 
 #include "packer/inputs/collect.h"
 #include "packer/pack.h"
+#include "tests/packer/bundle_in_memory.h"
 #include "tests/packer/fixtures.h"
 
 namespace holdall::packer {
@@ -43,7 +44,8 @@ TEST_F(PlanEnvironment, PutsNothingIntoABinThatIsALink) {
   EXPECT_FALSE(find(linked, "bin/holdall") || find(linked, "bin/activate"));
   ASSERT_EQ(linked.warnings.size(), 2U);
   EXPECT_EQ(linked.warnings[1], "'bin' is a link, not a folder: the archive gets no bin/conda-unpack");
-  const auto result = thrown_by([&] { pack(linked, {}, [](std::span<const std::byte>) {}); });
+  BundleInMemory bundle(linked);
+  const auto result = thrown_by([&] { pack(linked, {}, bundle); });
   EXPECT_FALSE(result.thrown) << result.message;
 }
 

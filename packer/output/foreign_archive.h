@@ -1,0 +1,37 @@
+// A bundle's members in an archive of another format, which has no frames: bundle.json comes first and the table of
+// contents, as holdall/toc.json, last.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bundle/bundle_info.h"
+#include "bundle/toc_rules.h"
+#include "packer/output/container.h"
+#include "packer/output/member_writer.h"
+
+namespace holdall::packer {
+
+class ForeignArchive final : public MemberWriter {
+ public:
+  // `root`: the folder in the archive that holds holdall/; empty: none.
+  ForeignArchive(const bundle::BundleInfo& info, std::string root, std::unique_ptr<Container> container);
+
+  void add(bundle::Entry entry, bundle::ByteSource source) override;
+  bundle::WriteSummary finish() override;
+  const bundle::Toc& toc() const override { return toc_; }
+
+ private:
+  // Gives the digest of a file's bytes.
+  bundle::Digest put(const bundle::Entry& entry, const bundle::ByteSource& source);
+  std::string own_path(const char* name) const;
+
+  const std::string root_;
+  const std::unique_ptr<Container> container_;
+  bundle::TreeRules tree_;
+  bundle::Toc toc_;
+  bundle::WriteSummary summary_;
+  std::vector<std::byte> buffer_;
+};
+
+}  // namespace holdall::packer

@@ -1,0 +1,23 @@
+// What a zip cannot hold, found before anything is written.
+#pragma once
+
+#include <cstdint>
+
+#include "packer/plan.h"
+
+namespace holdall::packer {
+
+enum class Zip64 { kWhereNeeded, kNever };
+
+inline constexpr std::uint64_t kLargestPlainZip = 0xFFFF'FFFE;  // bytes of a file, and of an archive, without ZIP64
+
+// Throws Error{kCannotPack}: for names with a backslash, which unzip programs take for a folder's border; without ZIP64
+// also for a file or a number of files that only ZIP64 can hold.
+void check_zip(const PackPlan& plan, Zip64 zip64);
+
+// --zip-symlinks was not given: every link becomes a copy of what it leads to, folders with all that they hold; the
+// relocation list and the totals follow. Call it before the plan is put below a folder. Throws Error{kCannotPack} for
+// links that lead nowhere or in a circle, all named.
+void copy_linked_files(PackPlan& plan);
+
+}  // namespace holdall::packer
