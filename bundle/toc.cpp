@@ -6,6 +6,7 @@
 #include "bundle/json_checks.h"
 #include "bundle/limits.h"
 #include "bundle/relocation_json.h"
+#include "bundle/toc_json.h"
 #include "bundle/toc_rules.h"
 
 namespace holdall::bundle {
@@ -15,6 +16,7 @@ using nlohmann::json;
 namespace {
 
 constexpr int kTocVersion = 1;
+constexpr std::size_t kPiece = std::size_t{256} << 10;  // of its JSON that is made at a time
 
 std::string hex(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -66,46 +68,64 @@ void put_chunk(json& object, const Chunk& chunk) {
   if (chunk.zeros) object["chunkType"] = "zeros";
 }
 
-void append_line(std::string& out, const json& object) {
-  if (out.back() != '[') out += ',';
-  out += '\n';
-  out += object.dump();
-}
-
 }  // namespace
 
-std::string to_json(const Toc& toc) {
-  std::string out = "{\"version\":" + std::to_string(kTocVersion) + ",\"entries\":[";
-  for (const Entry& entry : toc.entries) {
-    json object = {{"name", entry.path}, {"mode", 0755}};
-    switch (entry.type) {
-      case EntryType::kDirectory:
-        object["type"] = "dir";
-        break;
-      case EntryType::kSymlink:
-        object["type"] = "symlink";
-        object["linkName"] = entry.link_target;
-        break;
-      case EntryType::kRegular:
-        object["type"] = "reg";
-        object["mode"] = entry.executable ? 0755 : 0644;
-        object["size"] = entry.size;
-        object["digest"] = to_string(entry.digest);
-        if (!entry.chunks.empty()) {
-          put_chunk(object, entry.chunks.front());
-          object["endOffset"] = entry.chunks.back().frame_offset + entry.chunks.back().frame_size;
-        }
-        break;
-    }
-    if (json own = holdall_fields(entry); !own.empty()) object["holdall"] = std::move(own);
-    append_line(out, object);
-    for (std::size_t i = 1; i < entry.chunks.size(); ++i) {
-      json chunk = {{"type", "chunk"}, {"name", entry.path}};
-      put_chunk(chunk, entry.chunks[i]);
-      append_line(out, chunk);
-    }
+TocJson::TocJson(Sink sink) : sink_(std::move(sink)) {
+  piece_ = "{\"version\":" + std::to_string(kTocVersion) + ",\"entries\":[";
+}
+
+void TocJson::append(std::string_view line) {
+  piece_ += first_ ? "\n" : ",\n";
+  first_ = false;
+  piece_ += line;
+  if (piece_.size() >= kPiece) flush();
+}
+
+void TocJson::flush() {
+  sink_(piece_);
+  piece_.clear();
+}
+
+void TocJson::add(const Entry& entry) {
+  json object = {{"name", entry.path}, {"mode", 0755}};
+  switch (entry.type) {
+    case EntryType::kDirectory:
+      object["type"] = "dir";
+      break;
+    case EntryType::kSymlink:
+      object["type"] = "symlink";
+      object["linkName"] = entry.link_target;
+      break;
+    case EntryType::kRegular:
+      object["type"] = "reg";
+      object["mode"] = entry.executable ? 0755 : 0644;
+      object["size"] = entry.size;
+      object["digest"] = to_string(entry.digest);
+      if (!entry.chunks.empty()) {
+        put_chunk(object, entry.chunks.front());
+        object["endOffset"] = entry.chunks.back().frame_offset + entry.chunks.back().frame_size;
+      }
+      break;
   }
-  out += "\n]}\n";
+  if (json own = holdall_fields(entry); !own.empty()) object["holdall"] = std::move(own);
+  append(object.dump());
+  for (std::size_t i = 1; i < entry.chunks.size(); ++i) {
+    json chunk = {{"type", "chunk"}, {"name", entry.path}};
+    put_chunk(chunk, entry.chunks[i]);
+    append(chunk.dump());
+  }
+}
+
+void TocJson::finish() {
+  piece_ += "\n]}\n";
+  flush();
+}
+
+std::string to_json(const Toc& toc) {
+  std::string out;
+  TocJson pieces([&](std::string_view piece) { out += piece; });
+  for (const Entry& entry : toc.entries) pieces.add(entry);
+  pieces.finish();
   return out;
 }
 

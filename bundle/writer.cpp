@@ -1,7 +1,5 @@
 #include "bundle/writer.h"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <deque>
 #include <thread>
@@ -12,6 +10,7 @@
 #include "bundle/error.h"
 #include "bundle/frame_pipeline.h"
 #include "bundle/limits.h"
+#include "bundle/pack_toc.h"
 #include "bundle/seek_table.h"
 #include "bundle/tar_header.h"
 #include "bundle/toc_rules.h"
@@ -48,7 +47,6 @@ struct Writer::State {
   std::deque<Entry> entries;  // stable addresses: the pipeline fills in digests and chunks
   std::vector<std::byte> glue;
   WriteSummary summary;
-  Toc toc;                 // by finish()
   FramePipeline pipeline;  // last: its threads, which use the entries, end first
 };
 
@@ -117,26 +115,17 @@ void Writer::State::flush_glue() {
 WriteSummary Writer::State::finish() {
   if (std::string fault = tree.link_fault(); !fault.empty())
     throw Error(ErrorKind::kCannotPack, "cannot pack: " + fault);
+  tree = {};                                 // of a million files, 200 MB
   glue.resize(glue.size() + 2 * kTarBlock);  // the end of a tar
   flush_glue();
   pipeline.drain();
 
-  toc.entries.assign(std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
-  const std::string json = to_json(toc);
-  if (json.size() > kMaxTocBytes)
-    throw Error(ErrorKind::kCannotPack, "cannot pack: too many files for one table of contents");
-  std::vector<std::byte> packed(ZSTD_compressBound(json.size()));
-  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
-  if (!context) throw Error(ErrorKind::kInternal, "cannot set up zstd: out of memory");
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, std::max(options.level, 3));
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
-  const std::size_t size = ZSTD_compress2(context.get(), packed.data(), packed.size(), json.data(), json.size());
-  if (ZSTD_isError(size))
-    throw Error(ErrorKind::kInternal, std::string("cannot compress the TOC: ") + ZSTD_getErrorName(size));
-  packed.resize(size);
+  const auto for_each = [this](const EntryVisitor& visit) { std::ranges::for_each(entries, visit); };
+  const PackedToc toc = pack_toc(for_each, std::max(options.level, 3));
+  const std::vector<std::byte>& packed = toc.frame;
 
   std::vector<SeekEntry> table = pipeline.take_seek_entries();
-  const Footer footer{pipeline.bytes_written() + kSkippableHeader, packed.size(), json.size(), 0};
+  const Footer footer{pipeline.bytes_written() + kSkippableHeader, packed.size(), toc.json_bytes, 0};
   std::vector<std::byte> tail;
   append_skippable_header(tail, kSkippableMagic, static_cast<std::uint32_t>(packed.size()));
   tail.insert(tail.end(), packed.begin(), packed.end());
@@ -181,8 +170,8 @@ WriteSummary Writer::finish() {
   return state_->finish();
 }
 
-const Toc& Writer::toc() const {
-  return state_->toc;
+const std::deque<Entry>& Writer::entries() const {
+  return state_->entries;
 }
 
 }  // namespace holdall::bundle

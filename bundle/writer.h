@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -56,8 +57,8 @@ class Writer {
   // Writes the end of the tar, TOC, footer and seek table. Call once, last.
   WriteSummary finish();
 
-  // After finish(): what the archive holds, with sizes, digests and chunks.
-  const Toc& toc() const;
+  // After finish(): what the archive holds, in its order, with sizes, digests and chunks.
+  const std::deque<Entry>& entries() const;
 
  private:
   struct State;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <memory>
 
 #include "bundle/error.h"
@@ -104,12 +103,12 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
                "with --allow-leaks PATTERN):");
   result.summary = writer.finish();
 
-  std::map<std::string, bundle::Digest> written;
-  for (const bundle::Entry& entry : writer.toc().entries) written.emplace(entry.path, entry.digest);
   Faults differing;
-  for (const PlannedMember& member : plan.members) {
-    if (member.brought && written.at(member.entry.path) != *member.brought) result.edited.push_back(member.entry.path);
-    if (member.expected && written.at(member.entry.path) != *member.expected) {
+  for (std::size_t i = 0; i < plan.members.size(); ++i) {
+    const PlannedMember& member = plan.members[i];
+    const bundle::Digest& written = writer.entries()[i + 1].digest;  // the first is bundle.json's
+    if (member.brought && written != *member.brought) result.edited.push_back(member.entry.path);
+    if (member.expected && written != *member.expected) {
       differing.add("'" + (member.source.empty() ? member.entry.path : member.source) + "' (" +
                     bundle::to_string(*member.expected) + " was expected)");
     }

@@ -104,6 +104,18 @@ TEST(Writer, SeekTableLeadsToEveryFrame) {
   EXPECT_EQ(at, table);
 }
 
+// It is made in pieces.
+TEST(Writer, TocOfManyMembersIsWhole) {
+  std::vector<Member> members;
+  for (int i = 0; i < 3000; ++i) members.push_back({std::to_string(i), EntryType::kRegular, std::to_string(i)});
+  const Packed packed = pack(members);
+  const Reader reader = open_bytes(packed.archive);
+  ASSERT_EQ(reader.toc().entries.size(), members.size() + 1);
+  EXPECT_EQ(to_json(reader.toc()).size(), packed.summary.toc_uncompressed_size);
+  EXPECT_GT(packed.summary.toc_uncompressed_size, 600'000u);
+  EXPECT_EQ(reader.toc_digest(), packed.summary.toc_digest);
+}
+
 TEST(Writer, FooterIsZstdChunkeds) {
   const Packed packed = pack({});
   const std::size_t frames = packed.summary.frames, footer = packed.archive.size() - (17 + 12 * frames) - 64;
