@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include <string>
+#include <vector>
 
 #include "bundle/error.h"
 #include "bundle/limits.h"
@@ -16,6 +17,38 @@ struct FrameEncoder::Context {
   std::unique_ptr<ZSTD_CCtx, Free> zstd{ZSTD_createCCtx()};
 };
 
+namespace {
+
+struct Setting {
+  ZSTD_cParameter parameter;
+  const char* name;
+  int value;
+};
+
+// What is not left to the level.
+std::vector<Setting> settings_of(int level) {
+  // A window that covers the largest content makes every frame single-segment. zstd shrinks it to the content.
+  std::vector<Setting> settings{{ZSTD_c_windowLog, "window", 22}};
+  if (level == 3) {  // zstd's tables for this level are 768 KiB, more than a core's own cache; these are 512 KiB
+    settings.push_back({ZSTD_c_chainLog, "chain", 16});
+    settings.push_back({ZSTD_c_hashLog, "hash", 16});
+  }
+  if (level >= 17) {  // zstd's tables for these levels are made for windows of 8 MiB and more
+    settings.push_back({ZSTD_c_chainLog, "chain", 22});
+    settings.push_back({ZSTD_c_hashLog, "hash", 21});
+  }
+  return settings;
+}
+
+}  // namespace
+
+std::string frame_encoding(int level) {
+  std::string text = std::string(ZSTD_versionString()) + " level " + std::to_string(level);
+  for (const Setting& setting : settings_of(level))
+    text += std::string(" ") + setting.name + " " + std::to_string(setting.value);
+  return text;
+}
+
 FrameEncoder::FrameEncoder(int level) : context_(std::make_unique<Context>()) {
   const auto set = [this](ZSTD_cParameter parameter, int value) {
     if (!context_->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(context_->zstd.get(), parameter, value))) {
@@ -26,16 +59,7 @@ FrameEncoder::FrameEncoder(int level) : context_(std::make_unique<Context>()) {
   set(ZSTD_c_contentSizeFlag, 1);
   set(ZSTD_c_checksumFlag, 1);
   set(ZSTD_c_dictIDFlag, 0);
-  // A window that covers the largest content makes every frame single-segment. zstd shrinks it to the content.
-  set(ZSTD_c_windowLog, 22);
-  if (level == 3) {  // zstd's tables for this level are 768 KiB, more than a core's own cache; these are 512 KiB
-    set(ZSTD_c_chainLog, 16);
-    set(ZSTD_c_hashLog, 16);
-  }
-  if (level >= 17) {  // zstd's tables for these levels are made for windows of 8 MiB and more
-    set(ZSTD_c_chainLog, 22);
-    set(ZSTD_c_hashLog, 21);
-  }
+  for (const Setting& setting : settings_of(level)) set(setting.parameter, setting.value);
 }
 FrameEncoder::FrameEncoder(FrameEncoder&&) noexcept = default;
 FrameEncoder& FrameEncoder::operator=(FrameEncoder&&) noexcept = default;

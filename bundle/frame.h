@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 namespace holdall::bundle {
 
@@ -27,6 +28,11 @@ class FrameEncoder {
   struct Context;
   std::unique_ptr<Context> context_;
 };
+
+// Names all that decides which bytes a content is compressed into: libzstd's version, level and what is set beside it.
+// It stands in bundle.json, under this key of `build`.
+std::string frame_encoding(int level);
+inline constexpr const char* kFrameEncodingKey = "zstd";
 
 // The bytes of content that a frame claims, if `head` (the frame or its first 18 bytes) starts a frame of format 1.
 std::optional<std::size_t> frame_content_size(std::span<const std::byte> head);

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "bundle/base_archive.h"
 #include "bundle/byte_order.h"
 #include "bundle/chunker.h"
 #include "bundle/error.h"
@@ -42,8 +43,7 @@ struct Item {
   bool whole = false;                  // the chunk is all of its file
   bool compressed = false, hashed = true;
 
-  std::unique_ptr<std::byte[]> frame;
-  std::size_t frame_size = 0;
+  FrameBytes frame;
   std::uint32_t checksum = 0;
   Digest digest{};
   bool zeros = false;
@@ -57,8 +57,10 @@ bool all_zero(std::span<const std::byte> bytes) {
 }  // namespace
 
 struct FramePipeline::State {
-  State(int zstd_level, unsigned thread_count, ArchiveDigest archive_digest, ByteSink byte_sink)
+  State(int zstd_level, unsigned thread_count, ArchiveDigest archive_digest, ByteSink byte_sink,
+        std::shared_ptr<const BaseArchive> base_archive)
       : sink(std::move(byte_sink)),
+        base(std::move(base_archive)),
         max_items(kItemsPerThread * thread_count),
         max_line_bytes(kLineBytesPerThread * thread_count),
         max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
@@ -132,6 +134,7 @@ struct FramePipeline::State {
   Slab* take_slab();
 
   const ByteSink sink;
+  const std::shared_ptr<const BaseArchive> base;  // or nullptr
   const std::size_t max_items, max_line_bytes, max_slabs;
 
   std::mutex mutex;
@@ -140,6 +143,7 @@ struct FramePipeline::State {
   std::size_t line_bytes = 0;              // of its frames, or of the content where there is no frame yet
   std::deque<Item*> to_compress, to_hash;
   std::vector<std::unique_ptr<Slab>> slabs;
+  CopySummary copied;
   bool stopping = false;
   std::exception_ptr failure;
   std::vector<std::thread> threads;
@@ -159,20 +163,34 @@ void FramePipeline::State::compress(int level) {
   FrameEncoder encoder(level);
   // Encoded here first: what waits for the sink has no more memory than it needs.
   const std::size_t bound = FrameEncoder::bound(kMaxFrameContent);
-  const auto frame = std::make_unique_for_overwrite<std::byte[]>(bound);
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(bound);
+  std::optional<BaseArchive::Copier> copier;
+  if (base) copier.emplace(*base);
+  using enum BaseArchive::Copier::Finding;
   while (Item* const item = next(to_compress, compressible)) {
-    item->frame_size = encoder.encode(item->content, {frame.get(), bound});
-    item->frame = std::make_unique_for_overwrite<std::byte[]>(item->frame_size);
-    std::memcpy(item->frame.get(), frame.get(), item->frame_size);
-    // A zstd frame ends with the same checksum that the seek table wants (RFC 8878, 3.1.1).
-    item->checksum = load_le<std::uint32_t>({item->frame.get(), item->frame_size}, item->frame_size - 4);
+    BaseArchive::Copier::Result old;
     if (item->entry != nullptr) {
       item->digest = sha256(item->content);
       item->zeros = all_zero(item->content);
+      if (copier) old = copier->copy(item->digest, item->content);
     }
+    if (old.finding == kCopied) {
+      item->frame = std::move(old.frame);
+    } else {
+      const std::size_t size = encoder.encode(item->content, {room.get(), bound});
+      item->frame = {std::make_unique_for_overwrite<std::byte[]>(size), size};
+      std::memcpy(item->frame.bytes.get(), room.get(), size);
+    }
+    // A zstd frame ends with the same checksum that the seek table wants (RFC 8878, 3.1.1).
+    item->checksum = load_le<std::uint32_t>({item->frame.bytes.get(), item->frame.size}, item->frame.size - 4);
     const std::lock_guard lock(mutex);
+    if (old.finding == kBroken) ++copied.broken;
+    if (old.finding == kCopied) {
+      ++copied.frames;
+      copied.bytes += item->content.size();
+    }
     item->compressed = true;
-    line_bytes = line_bytes - item->content.size() + item->frame_size;
+    line_bytes = line_bytes - item->content.size() + item->frame.size;
     passed(*item);
   }
 }
@@ -217,7 +235,7 @@ void FramePipeline::State::write() {
       if (stopping) return;
       item = std::move(line.front());
     }
-    const std::span<const std::byte> frame(item->frame.get(), item->frame_size);
+    const std::span<const std::byte> frame(item->frame.bytes.get(), item->frame.size);
     const std::uint64_t offset = written;
     emit(frame);
     seek_entries.push_back(
@@ -229,7 +247,7 @@ void FramePipeline::State::write() {
     }
     const std::lock_guard lock(mutex);
     line.pop_front();
-    line_bytes -= item->frame_size;
+    line_bytes -= item->frame.size;
     space.notify_one();
   }
 }
@@ -259,8 +277,9 @@ Slab* FramePipeline::State::take_slab() {
   return taken;
 }
 
-FramePipeline::FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink)
-    : state_(std::make_unique<State>(level, threads, archive_digest, std::move(sink))) {}
+FramePipeline::FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink,
+                             std::shared_ptr<const BaseArchive> base)
+    : state_(std::make_unique<State>(level, threads, archive_digest, std::move(sink), std::move(base))) {}
 FramePipeline::~FramePipeline() = default;
 
 std::span<std::byte> FramePipeline::room(std::size_t wanted) {
@@ -333,6 +352,9 @@ std::vector<SeekEntry> FramePipeline::take_seek_entries() {
 }
 std::uint64_t FramePipeline::bytes_written() const {
   return state_->written;
+}
+CopySummary FramePipeline::copied() const {
+  return state_->copied;
 }
 std::optional<Digest> FramePipeline::finish_digest() {
   if (!state_->archive_hash) return std::nullopt;

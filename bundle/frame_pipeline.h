@@ -1,10 +1,11 @@
 // Turns pieces of the tar stream into frames: cut in one thread, compressed and hashed in several, written in order.
 // The output does not depend on how many threads there are. Used by the writer only.
 //
-//   caller: reads and cuts -> line -> workers: chunk digest, compress -> writer thread: sink, archive digest
+//   caller: reads and cuts -> line -> workers: chunk digest, compress or copy -> writer thread: sink, archive digest
 //                               \--> hasher: digests of files of several chunks
 //
-// Memory: per thread two slabs of 8 MiB of payload, 40 MiB of frames, and one compression context.
+// Memory: per thread two slabs of 8 MiB of payload, 40 MiB of frames, and one compression context; with a base 4 MiB
+// more.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,8 @@ namespace holdall::bundle {
 // Every member throws what a thread of the pipeline failed with.
 class FramePipeline {
  public:
-  FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink);
+  FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink,
+                std::shared_ptr<const BaseArchive> base);
   ~FramePipeline();
 
   // Where the caller reads payload into. Bytes that are read and not yet cut are contiguous.
@@ -43,6 +45,7 @@ class FramePipeline {
   void write_directly(std::span<const std::byte> bytes);
   std::vector<SeekEntry> take_seek_entries();
   std::uint64_t bytes_written() const;
+  CopySummary copied() const;
   std::optional<Digest> finish_digest();  // of the archive, if it was asked for
 
  private:

@@ -35,7 +35,7 @@ struct Writer::State {
   State(const WriterOptions& writer_options, ByteSink sink)
       : options(writer_options),
         pipeline(writer_options.level, thread_count(writer_options.threads), writer_options.archive_digest,
-                 std::move(sink)) {}
+                 std::move(sink), writer_options.base) {}
 
   void add(Entry&& given, const ByteSource& source);
   void add_payload(Entry& entry, const ByteSource& source);
@@ -137,6 +137,7 @@ WriteSummary Writer::State::finish() {
 
   summary.archive_bytes = pipeline.bytes_written();
   summary.archive_digest = pipeline.finish_digest();
+  summary.copied = pipeline.copied();
   summary.toc_offset = footer.toc_offset;
   summary.toc_size = footer.toc_size;
   summary.toc_uncompressed_size = footer.toc_uncompressed_size;

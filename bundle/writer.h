@@ -25,12 +25,23 @@ using ByteSink = std::function<void(std::span<const std::byte> data)>;
 
 enum class ArchiveDigest { kSkip, kCompute };
 
+class BaseArchive;
+
 struct WriterOptions {
   int level = 3;                                        // zstd
   unsigned threads = 0;                                 // 0: all processors. Memory is bounded by 64 MiB per thread
   std::int64_t mtime = 0;                               // of every member, 0 to 2^33-1; SOURCE_DATE_EPOCH
   ArchiveDigest archive_digest = ArchiveDigest::kSkip;  // of all bytes written: another pass over them
   std::string root{};  // folder in the archive that holdall/bundle.json lies in; empty: at the top
+  // Chunks that it holds are copied from it: bytes and digests are the same as without it, and so is the archive if the
+  // base was made with frame_encoding(level).
+  std::shared_ptr<const BaseArchive> base{};
+};
+
+// What was taken from the base.
+struct CopySummary {
+  std::uint64_t frames = 0, bytes = 0;  // bytes of content
+  std::uint64_t broken = 0;             // frames that the base names and does not have: compressed instead
 };
 
 struct WriteSummary {
@@ -39,6 +50,7 @@ struct WriteSummary {
   std::uint64_t toc_offset = 0, toc_size = 0, toc_uncompressed_size = 0;
   Digest toc_digest{};  // of the compressed TOC: the release id's source
   std::uint64_t files = 0, bytes = 0, frames = 0;
+  CopySummary copied{};
 };
 
 // Members come in the order in which they shall stand in the archive: bundle.json is written by the constructor,

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/error.h"
+#include "packer/base_option.h"
 #include "packer/commands.h"
 #include "packer/faults.h"
 #include "packer/inputs/environment_name.h"
@@ -59,7 +60,9 @@ std::string json_report(const PackRequest& request, const PackPlan& plan, const 
       {"release_id", plan.info.name + "-" + plan.info.version + "-" + bundle::to_hex(summary.toc_digest).substr(0, 12)},
       {"seconds", seconds},
       {"requires", info.at("requires")},
-      {"leaks", result.leaks}}
+      {"leaks", result.leaks},
+      {"copied",
+       {{"frames", summary.copied.frames}, {"bytes", summary.copied.bytes}, {"broken", summary.copied.broken}}}}
       .dump(2);
 }
 
@@ -187,6 +190,9 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   PackRequest request = given;
   const Format format = request.format.format;
   const auto compressor = compressor_of(format, request.level);
+  const Say tell = [&](const std::string& line) { say(request.verbosity, line); };
+  // Before anything that takes long: a base that cannot be used is the user's mistake.
+  const auto base = request.base.empty() ? nullptr : open_base(request.base, request.level, tell);
   PackPlan plan = request.manifest.empty() ? plan_prefix(request, interrupt) : plan_manifest(request, interrupt);
   if (format == Format::kZip && !request.zip_symlinks) copy_linked_files(plan);
   put_below(plan, request.arcroot);
@@ -218,6 +224,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
                    .archive_digest =
                        request.result == Output::kJson ? bundle::ArchiveDigest::kCompute : bundle::ArchiveDigest::kSkip,
                    .zip64 = request.zip64,
+                   .base = base,
                    .check = [&] { interrupt.check(); }},
                   plan.info);
   Progress progress(request.verbosity, plan.info.bytes);
@@ -241,6 +248,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   say(request.verbosity, human_bytes(result.summary.bytes) + " packed into " +
                              human_bytes(result.summary.archive_bytes) + " in " + std::to_string(seconds).substr(0, 5) +
                              " s");
+  if (base) report_base(request.base, result.summary.copied, result.summary.bytes, tell);
   std::cout << (request.result == Output::kJson ? json_report(request, plan, result, seconds) : request.output) << "\n";
 }
 

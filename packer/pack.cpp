@@ -106,7 +106,7 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
   Faults differing;
   for (std::size_t i = 0; i < plan.members.size(); ++i) {
     const PlannedMember& member = plan.members[i];
-    const bundle::Digest& written = writer.entries()[i + 1].digest;  // the first is bundle.json's
+    const bundle::Digest& written = writer.entry(i + 1).digest;  // the first is bundle.json's
     if (member.brought && written != *member.brought) result.edited.push_back(member.entry.path);
     if (member.expected && written != *member.expected) {
       differing.add("'" + (member.source.empty() ? member.entry.path : member.source) + "' (" +

@@ -105,6 +105,10 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(-1, 1024))
       ->type_name("N")
       ->envname("HOLDALL_N_THREADS");
+  app.add_option("--base", request.base,
+                 "an archive of before: what it holds already is copied from it and not compressed again")
+      ->type_name("FILE")
+      ->envname("HOLDALL_BASE");
   const auto add_filter = [&](const char* option, Filter::Kind kind, const char* help) {
     app.add_option_function<std::string>(
            option,
@@ -208,6 +212,12 @@ PackRequest validated(const Arguments& arguments) {
         ErrorKind::kUsage,
         "--exclude, --include, --arcroot, --dest-prefix, --with-python and --python-prefix are for environments, "
         "not for a manifest: its layers say for themselves what is theirs");
+  }
+  if (!request.base.empty() && (!request.explain.empty() || request.report)) {
+    throw Error(ErrorKind::kUsage, "--base is for packing: --explain and --report pack nothing");
+  }
+  if (!request.base.empty() && request.format.format != Format::kTarZst) {
+    throw Error(ErrorKind::kUsage, "--base is for tar.zst: no other format has frames that could be copied");
   }
   require_match(request.bundle_name, "--bundle-name", "(?!\\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._+-]{0,63}");
   require_match(request.bundle_version, "--bundle-version", "[A-Za-z0-9._+-]{1,64}");

@@ -19,7 +19,7 @@ class ForeignArchive final : public MemberWriter {
 
   void add(bundle::Entry entry, bundle::ByteSource source) override;
   bundle::WriteSummary finish() override;
-  const bundle::Toc& toc() const override { return toc_; }
+  const bundle::Entry& entry(std::size_t index) const override { return toc_.entries[index]; }
 
  private:
   // Gives the digest of a file's bytes.

@@ -1,6 +1,8 @@
 // Where the members of a pack go: an archive of any format.
 #pragma once
 
+#include <cstddef>
+
 #include "bundle/toc.h"
 #include "bundle/writer.h"
 
@@ -13,7 +15,8 @@ class MemberWriter {
   virtual ~MemberWriter() = default;
   virtual void add(bundle::Entry entry, bundle::ByteSource source) = 0;
   virtual bundle::WriteSummary finish() = 0;
-  virtual const bundle::Toc& toc() const = 0;  // after finish()
+  // After finish(): what became of the members, in the order given; the first is bundle.json.
+  virtual const bundle::Entry& entry(std::size_t index) const = 0;
 };
 
 }  // namespace holdall::packer

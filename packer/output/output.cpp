@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,7 @@
 
 #include "bundle/atomic_file.h"
 #include "bundle/error.h"
+#include "bundle/frame.h"
 #include "packer/output/folder_output.h"
 #include "packer/output/foreign_archive.h"
 #include "packer/output/mksquashfs.h"
@@ -35,14 +35,15 @@ class BundleFile final : public PackOutput {
                  .threads = options.threads,
                  .mtime = options.mtime,
                  .archive_digest = options.archive_digest,
-                 .root = options.root},
+                 .root = options.root,
+                 .base = options.base},
                 [this](std::span<const std::byte> bytes) { file_.write(bytes); }) {}
 
   void add(bundle::Entry entry, bundle::ByteSource source) override {
     writer_.add(std::move(entry), std::move(source));
   }
   bundle::WriteSummary finish() override { return writer_.finish(); }
-  const bundle::Toc& toc() const override { return writer_.toc(); }
+  const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
   void commit() override { file_.commit(); }
 
  private:
@@ -58,7 +59,7 @@ class ForeignFile final : public PackOutput {
   void add(bundle::Entry entry, bundle::ByteSource source) override {
     archive_.add(std::move(entry), std::move(source));
   }
-  const bundle::Toc& toc() const override { return archive_.toc(); }
+  const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
   void commit() override { file_.commit(); }
 
   bundle::WriteSummary finish() override {
@@ -145,7 +146,7 @@ class Folder final : public PackOutput {
   void add(bundle::Entry entry, bundle::ByteSource source) override {
     archive_.add(std::move(entry), std::move(source));
   }
-  const bundle::Toc& toc() const override { return archive_.toc(); }
+  const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
   void commit() override { folder_.commit(); }
   bundle::WriteSummary finish() override {
     bundle::WriteSummary summary = archive_.finish();
@@ -181,7 +182,7 @@ std::pair<std::string, std::string> compressor_of(Format format, int level) {
   };
   switch (format) {
     case Format::kTarZst:
-      return of("zstd", ZSTD_versionString());
+      return {bundle::kFrameEncodingKey, bundle::frame_encoding(level)};
     case Format::kTarGz:
     case Format::kZip:
       return of("zlib", zlib_library());

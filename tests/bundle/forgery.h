@@ -11,9 +11,11 @@
 
 namespace holdall::bundle::testing {
 
-// `original` with other frames or another TOC, right in every checksum: what only a forger makes.
+// `original` with other frames or another TOC, right in every checksum: what only a forger makes. `encode_as` may give
+// another encoding of a content than `frame`.
 inline Bytes forge(const Bytes& original, const std::function<void(std::vector<Bytes>&)>& change_frames,
-                   const std::function<void(Toc&)>& change_toc) {
+                   const std::function<void(Toc&)>& change_toc,
+                   const std::function<Bytes(std::span<const std::byte> content, const Bytes& frame)>& encode_as = {}) {
   const Reader reader = open_bytes(original);
   std::vector<Bytes> contents;
   std::vector<std::byte> scratch;
@@ -32,7 +34,7 @@ inline Bytes forge(const Bytes& original, const std::function<void(std::vector<B
     return frame;
   };
   for (const Bytes& content : contents) {
-    const Bytes frame = encode(content);
+    const Bytes frame = encode_as ? encode_as(content, encode(content)) : encode(content);
     frames.push_back({archive.size(), static_cast<std::uint32_t>(frame.size()),
                       static_cast<std::uint32_t>(content.size()), xxh64_low32(content)});
     table.push_back({frames.back().size, frames.back().content, frames.back().checksum});

@@ -20,7 +20,7 @@ class BundleInMemory : public MemberWriter {
     writer_.add(std::move(entry), std::move(source));
   }
   bundle::WriteSummary finish() override { return writer_.finish(); }
-  const bundle::Toc& toc() const override { return writer_.toc(); }
+  const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
 
   std::string archive;
 
