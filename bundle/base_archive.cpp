@@ -28,22 +28,35 @@ const BaseArchive::Place* BaseArchive::find(const Digest& digest, std::size_t co
   return found != places_.end() && found->digest == digest && found->content == content ? &*found : nullptr;
 }
 
+std::optional<FrameBytes> BaseArchive::read(const Place& place) const {
+  FrameBytes frame{std::make_unique_for_overwrite<std::byte[]>(place.size), place.size};
+  try {
+    archive_->read_at(place.offset, frame.span());
+  } catch (const Error&) {
+    return std::nullopt;  // the content is at hand: whatever the matter is, it can be compressed
+  }
+  return frame;
+}
+
 BaseArchive::Copier::Result BaseArchive::Copier::copy(const Digest& digest, std::span<const std::byte> content) {
   const Place* const place = base_.find(digest, content.size());
   if (place == nullptr) return {};
-  Result result{.finding = Finding::kBroken};
-  FrameBytes frame{std::make_unique_for_overwrite<std::byte[]>(place->size), place->size};
-  const std::span<std::byte> bytes(frame.bytes.get(), frame.size);
-  try {
-    base_.archive_->read_at(place->offset, bytes);
-  } catch (const Error&) {
-    return result;  // the content is at hand: whatever the matter is, it can be compressed
-  }
+  std::optional<FrameBytes> frame = base_.read(*place);
   if (decoded_.size() < content.size()) decoded_.resize(content.size());
   const std::span<std::byte> decoded = std::span(decoded_).first(content.size());
-  if (decoder_.decode(bytes, decoded) != nullptr || std::memcmp(decoded.data(), content.data(), content.size()) != 0)
-    return result;
-  return {.finding = Finding::kCopied, .frame = std::move(frame)};
+  if (!frame || decoder_.decode(frame->span(), decoded) != nullptr ||
+      std::memcmp(decoded.data(), content.data(), content.size()) != 0)
+    return {.finding = Finding::kBroken};
+  return {.finding = Finding::kCopied, .frame = std::move(*frame)};
+}
+
+BaseArchive::Copier::Result BaseArchive::Copier::copy_known(const Digest& digest, std::size_t size,
+                                                            const Digest& frame) const {
+  const Place* const place = base_.find(digest, size);
+  if (place == nullptr) return {};
+  std::optional<FrameBytes> found = base_.read(*place);
+  if (!found || sha256(found->span()) != frame) return {.finding = Finding::kBroken};
+  return {.finding = Finding::kCopied, .frame = std::move(*found)};
 }
 
 }  // namespace holdall::bundle

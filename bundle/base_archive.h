@@ -20,6 +20,7 @@ namespace holdall::bundle {
 struct FrameBytes {
   std::unique_ptr<std::byte[]> bytes;
   std::size_t size = 0;
+  std::span<std::byte> span() const { return {bytes.get(), size}; }
 };
 
 // The archive is believed in nothing. Its TOC only says where a frame with certain content may be; that frame is
@@ -29,6 +30,9 @@ class BaseArchive {
  public:
   // Reads and checks the archive's TOC, as any reader. Throws Error{kBadBundle}.
   explicit BaseArchive(std::shared_ptr<const RandomAccess> archive);
+
+  // Whether its TOC names a frame of that content.
+  bool names(const Digest& digest, std::size_t content) const { return find(digest, content) != nullptr; }
 
   // What made its frames, as bundle.json says: see frame_encoding(). Empty if it does not say.
   const std::string& encoding() const { return encoding_; }
@@ -46,6 +50,10 @@ class BaseArchive {
     // A frame whose content is exactly `content`; `digest` is its sha256.
     Result copy(const Digest& digest, std::span<const std::byte> content);
 
+    // The frame of `size` bytes of content with that digest, if the frame's own sha256 is `frame`: proof enough for who
+    // knows both digests from when the frame was made.
+    Result copy_known(const Digest& digest, std::size_t size, const Digest& frame) const;
+
    private:
     const BaseArchive& base_;
     FrameDecoder decoder_;
@@ -59,6 +67,7 @@ class BaseArchive {
     std::uint32_t size = 0, content = 0;
   };
   const Place* find(const Digest& digest, std::size_t content) const;
+  std::optional<FrameBytes> read(const Place& place) const;  // nothing if it cannot be read
 
   std::shared_ptr<const RandomAccess> archive_;
   std::string encoding_;

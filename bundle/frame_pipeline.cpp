@@ -36,17 +36,20 @@ struct Slab {
 // A piece of the tar stream on its way to a frame.
 struct Item {
   std::vector<std::byte> glue;         // its bytes, if it is no chunk
-  std::span<const std::byte> content;  // in `glue` or in `slab`
+  std::span<const std::byte> content;  // in `glue` or in `slab`; of a known chunk, nothing
+  std::size_t size = 0;                // of the content
   Slab* slab = nullptr;                // until it is compressed and hashed
   Entry* entry = nullptr;              // of a chunk
   std::uint64_t file_offset = 0;       // of a chunk
   bool whole = false;                  // the chunk is all of its file
+  bool known = false;                  // `digest`, `zeros` and `frame_digest` are, and the content need not be
   bool compressed = false, hashed = true;
 
   FrameBytes frame;
   std::uint32_t checksum = 0;
   Digest digest{};
   bool zeros = false;
+  Digest frame_digest{};  // if it is known, or asked for
 };
 
 bool all_zero(std::span<const std::byte> bytes) {
@@ -58,9 +61,10 @@ bool all_zero(std::span<const std::byte> bytes) {
 
 struct FramePipeline::State {
   State(int zstd_level, unsigned thread_count, ArchiveDigest archive_digest, ByteSink byte_sink,
-        std::shared_ptr<const BaseArchive> base_archive)
+        std::shared_ptr<const BaseArchive> base_archive, bool digests_of_frames)
       : sink(std::move(byte_sink)),
         base(std::move(base_archive)),
+        digest_frames(digests_of_frames),
         max_items(kItemsPerThread * thread_count),
         max_line_bytes(kLineBytesPerThread * thread_count),
         max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
@@ -135,6 +139,7 @@ struct FramePipeline::State {
 
   const ByteSink sink;
   const std::shared_ptr<const BaseArchive> base;  // or nullptr
+  const bool digest_frames;
   const std::size_t max_items, max_line_bytes, max_slabs;
 
   std::mutex mutex;
@@ -155,6 +160,7 @@ struct FramePipeline::State {
 
   // The writer thread only; after drain() the caller's:
   std::vector<SeekEntry> seek_entries;
+  std::vector<Digest> frame_digests;
   std::uint64_t written = 0;
   std::optional<Sha256> archive_hash;
 };
@@ -169,7 +175,12 @@ void FramePipeline::State::compress(int level) {
   using enum BaseArchive::Copier::Finding;
   while (Item* const item = next(to_compress, compressible)) {
     BaseArchive::Copier::Result old;
-    if (item->entry != nullptr) {
+    if (item->known) {
+      if (copier) old = copier->copy_known(item->digest, item->size, item->frame_digest);
+      if (old.finding != kCopied)
+        throw Error(ErrorKind::kBadBundle, "the base is damaged or another one: its frame for '" + item->entry->path +
+                                               "' is not the one that was known: pack without --base");
+    } else if (item->entry != nullptr) {
       item->digest = sha256(item->content);
       item->zeros = all_zero(item->content);
       if (copier) old = copier->copy(item->digest, item->content);
@@ -181,16 +192,17 @@ void FramePipeline::State::compress(int level) {
       item->frame = {std::make_unique_for_overwrite<std::byte[]>(size), size};
       std::memcpy(item->frame.bytes.get(), room.get(), size);
     }
+    if (digest_frames && item->entry != nullptr && !item->known) item->frame_digest = sha256(item->frame.span());
     // A zstd frame ends with the same checksum that the seek table wants (RFC 8878, 3.1.1).
-    item->checksum = load_le<std::uint32_t>({item->frame.bytes.get(), item->frame.size}, item->frame.size - 4);
+    item->checksum = load_le<std::uint32_t>(item->frame.span(), item->frame.size - 4);
     const std::lock_guard lock(mutex);
     if (old.finding == kBroken) ++copied.broken;
     if (old.finding == kCopied) {
       ++copied.frames;
-      copied.bytes += item->content.size();
+      copied.bytes += item->size;
     }
     item->compressed = true;
-    line_bytes = line_bytes - item->content.size() + item->frame.size;
+    line_bytes = line_bytes - item->size + item->frame.size;
     passed(*item);
   }
 }
@@ -235,14 +247,14 @@ void FramePipeline::State::write() {
       if (stopping) return;
       item = std::move(line.front());
     }
-    const std::span<const std::byte> frame(item->frame.bytes.get(), item->frame.size);
+    const std::span<const std::byte> frame = item->frame.span();
     const std::uint64_t offset = written;
     emit(frame);
     seek_entries.push_back(
-        {static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(item->content.size()), item->checksum});
+        {static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(item->size), item->checksum});
     if (item->entry != nullptr) {
-      item->entry->chunks.push_back(
-          {offset, frame.size(), item->file_offset, item->content.size(), item->digest, item->zeros});
+      item->entry->chunks.push_back({offset, frame.size(), item->file_offset, item->size, item->digest, item->zeros});
+      if (digest_frames) frame_digests.push_back(item->frame_digest);
       if (item->whole) item->entry->digest = item->digest;
     }
     const std::lock_guard lock(mutex);
@@ -254,8 +266,8 @@ void FramePipeline::State::write() {
 
 void FramePipeline::State::push(std::unique_ptr<Item> item) {
   std::unique_lock lock(mutex);
-  wait(lock, [&] { return line.size() < max_items && line_bytes + item->content.size() <= max_line_bytes; });
-  line_bytes += item->content.size();
+  wait(lock, [&] { return line.size() < max_items && line_bytes + item->size <= max_line_bytes; });
+  line_bytes += item->size;
   to_compress.push_back(item.get());
   compressible.notify_one();
   if (!item->hashed) {
@@ -278,8 +290,9 @@ Slab* FramePipeline::State::take_slab() {
 }
 
 FramePipeline::FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink,
-                             std::shared_ptr<const BaseArchive> base)
-    : state_(std::make_unique<State>(level, threads, archive_digest, std::move(sink), std::move(base))) {}
+                             std::shared_ptr<const BaseArchive> base, bool frame_digests)
+    : state_(std::make_unique<State>(level, threads, archive_digest, std::move(sink), std::move(base), frame_digests)) {
+}
 FramePipeline::~FramePipeline() = default;
 
 std::span<std::byte> FramePipeline::room(std::size_t wanted) {
@@ -313,6 +326,7 @@ void FramePipeline::push_chunk(Entry& entry, std::size_t size) {
   State& state = *state_;
   auto item = std::make_unique<Item>();
   item->content = pending().first(size);
+  item->size = size;
   item->slab = state.slab;
   item->entry = &entry;
   item->file_offset = state.file_offset;
@@ -327,10 +341,23 @@ void FramePipeline::push_chunk(Entry& entry, std::size_t size) {
   state.push(std::move(item));
 }
 
+void FramePipeline::push_known(Entry& entry, std::uint64_t offset, const KnownChunk& chunk) {
+  auto item = std::make_unique<Item>();
+  item->size = static_cast<std::size_t>(chunk.size);
+  item->entry = &entry;
+  item->file_offset = offset;
+  item->known = true;
+  item->digest = chunk.digest;
+  item->zeros = chunk.zeros;
+  item->frame_digest = chunk.frame;
+  state_->push(std::move(item));
+}
+
 void FramePipeline::push_glue(std::vector<std::byte> bytes) {
   auto item = std::make_unique<Item>();
   item->glue = std::move(bytes);
   item->content = item->glue;
+  item->size = item->glue.size();
   state_->push(std::move(item));
 }
 
@@ -355,6 +382,9 @@ std::uint64_t FramePipeline::bytes_written() const {
 }
 CopySummary FramePipeline::copied() const {
   return state_->copied;
+}
+std::span<const Digest> FramePipeline::frame_digests() const {
+  return state_->frame_digests;
 }
 std::optional<Digest> FramePipeline::finish_digest() {
   if (!state_->archive_hash) return std::nullopt;

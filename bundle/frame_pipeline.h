@@ -26,7 +26,7 @@ namespace holdall::bundle {
 class FramePipeline {
  public:
   FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink,
-                std::shared_ptr<const BaseArchive> base);
+                std::shared_ptr<const BaseArchive> base, bool frame_digests);
   ~FramePipeline();
 
   // Where the caller reads payload into. Bytes that are read and not yet cut are contiguous.
@@ -38,6 +38,8 @@ class FramePipeline {
   // The next `size` pending bytes become a frame and the next chunk of `entry`, whose chunks and digest are filled in
   // by the time drain() returns. The entry must stay where it is until then.
   void push_chunk(Entry& entry, std::size_t size);
+  // The chunk of `entry` at `offset` is known, and the base has its frame. Its file's digest is not computed.
+  void push_known(Entry& entry, std::uint64_t offset, const KnownChunk& chunk);
   void push_glue(std::vector<std::byte> bytes);
 
   // Waits until everything is written. Only then:
@@ -46,7 +48,8 @@ class FramePipeline {
   std::vector<SeekEntry> take_seek_entries();
   std::uint64_t bytes_written() const;
   CopySummary copied() const;
-  std::optional<Digest> finish_digest();  // of the archive, if it was asked for
+  std::span<const Digest> frame_digests() const;  // of the chunks, in their order, if they were asked for
+  std::optional<Digest> finish_digest();          // of the archive, if it was asked for
 
  private:
   struct State;

@@ -35,9 +35,11 @@ struct Writer::State {
   State(const WriterOptions& writer_options, ByteSink sink)
       : options(writer_options),
         pipeline(writer_options.level, thread_count(writer_options.threads), writer_options.archive_digest,
-                 std::move(sink), writer_options.base) {}
+                 std::move(sink), writer_options.base, writer_options.frame_digests) {}
 
+  Entry& add_member(Entry&& given);
   void add(Entry&& given, const ByteSource& source);
+  void add_known(Entry&& given, std::span<const KnownChunk> chunks);
   void add_payload(Entry& entry, const ByteSource& source);
   void flush_glue();
   WriteSummary finish();
@@ -50,10 +52,10 @@ struct Writer::State {
   FramePipeline pipeline;  // last: its threads, which use the entries, end first
 };
 
-void Writer::State::add(Entry&& given, const ByteSource& source) {
+// Its header is the end of the glue.
+Entry& Writer::State::add_member(Entry&& given) {
   Entry& entry = entries.emplace_back(std::move(given));
   entry.chunks.clear();
-  entry.digest = {};
   if (entry.type != EntryType::kRegular) entry.size = 0;
   if (std::string fault = tree.add(entry); !fault.empty()) {
     throw Error(ErrorKind::kCannotPack, "cannot pack '" + entry.path + "': it " + fault);
@@ -63,19 +65,34 @@ void Writer::State::add(Entry&& given, const ByteSource& source) {
   const auto header = make_tar_header(entry, options.mtime);
   const auto bytes = as_byte_span(header);
   glue.insert(glue.end(), bytes.begin(), bytes.end());
-  if (entry.type != EntryType::kRegular) {
-    if (glue.size() >= kMaxGlue) flush_glue();
-    return;
+  if (entry.type == EntryType::kRegular) {
+    ++summary.files;
+    summary.bytes += entry.size;
   }
-  ++summary.files;
-  summary.bytes += entry.size;
-  if (entry.size == 0) {
-    entry.digest = sha256({});
-    if (glue.size() >= kMaxGlue) flush_glue();
-  } else {
-    flush_glue();
-  }
+  const bool payload_follows = entry.type == EntryType::kRegular && entry.size != 0;
+  if (payload_follows || glue.size() >= kMaxGlue) flush_glue();
+  return entry;
+}
+
+void Writer::State::add(Entry&& given, const ByteSource& source) {
+  Entry& entry = add_member(std::move(given));
+  entry.digest = {};
+  if (entry.type != EntryType::kRegular) return;
+  if (entry.size == 0) entry.digest = sha256({});
   add_payload(entry, source);
+  glue.resize(glue.size() + tar_padding(entry.size));
+}
+
+void Writer::State::add_known(Entry&& given, std::span<const KnownChunk> chunks) {
+  Entry& entry = add_member(std::move(given));
+  std::uint64_t offset = 0;
+  for (const KnownChunk& chunk : chunks) {
+    if (chunk.size == 0 || chunk.size > kMaxFrameContent || chunk.size > entry.size - offset) break;
+    pipeline.push_known(entry, offset, chunk);
+    offset += chunk.size;
+  }
+  if (chunks.empty() || offset != entry.size || entry.type != EntryType::kRegular)
+    throw Error(ErrorKind::kInternal, "cannot pack '" + entry.path + "': its known chunks do not make up the file");
   glue.resize(glue.size() + tar_padding(entry.size));
 }
 
@@ -167,8 +184,16 @@ void Writer::add(Entry entry, ByteSource source) {
   state_->add(std::move(entry), source);
 }
 
+void Writer::add_known(Entry entry, std::span<const KnownChunk> chunks) {
+  state_->add_known(std::move(entry), chunks);
+}
+
 WriteSummary Writer::finish() {
   return state_->finish();
+}
+
+std::span<const Digest> Writer::frame_digests() const {
+  return state_->pipeline.frame_digests();
 }
 
 const std::deque<Entry>& Writer::entries() const {

@@ -36,6 +36,15 @@ struct WriterOptions {
   // Chunks that it holds are copied from it: bytes and digests are the same as without it, and so is the archive if the
   // base was made with frame_encoding(level).
   std::shared_ptr<const BaseArchive> base{};
+  bool frame_digests = false;  // of every chunk's frame: for who will call add_known() another time
+};
+
+// A chunk as an earlier archive has it.
+struct KnownChunk {
+  std::uint64_t size = 0;  // uncompressed, bytes
+  Digest digest{};         // of these
+  bool zeros = false;
+  Digest frame{};  // sha256 of the frame that holds it
 };
 
 // What was taken from the base.
@@ -66,11 +75,19 @@ class Writer {
   // or (at finish) a link out of the tree is Error{kCannotPack}. After a throw the writer can only be destroyed.
   void add(Entry entry, ByteSource source = nullptr);
 
+  // As add(), for a file whose bytes are known to be those that an earlier writer cut into `chunks`, not empty;
+  // entry.digest is theirs. Nothing of it is read: its frames come from the base, which must name them all. From here
+  // on, any member may throw Error{kBadBundle}: the base has another frame.
+  void add_known(Entry entry, std::span<const KnownChunk> chunks);
+
   // Writes the end of the tar, TOC, footer and seek table. Call once, last.
   WriteSummary finish();
 
   // After finish(): what the archive holds, in its order, with sizes, digests and chunks.
   const std::deque<Entry>& entries() const;
+
+  // After finish(), if WriterOptions asked for them: of all entries' chunks, in their order.
+  std::span<const Digest> frame_digests() const;
 
  private:
   struct State;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/error.h"
+#include "bundle/frame.h"
 #include "packer/base_option.h"
 #include "packer/commands.h"
 #include "packer/faults.h"
@@ -15,6 +16,7 @@
 #include "packer/plan_environment.h"
 #include "packer/plan_layout.h"
 #include "packer/provide.h"
+#include "packer/remembered.h"
 #include "packer/report.h"
 
 namespace holdall::packer {
@@ -120,7 +122,7 @@ std::string bundle_name_of(const std::string& folder) {
   return name.substr(0, 64);
 }
 
-PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
+PackPlan plan_manifest(PackRequest& request, Remembered* remembered, const Interrupt& interrupt) {
   Manifest manifest = load_manifest(request.manifest);
   if (request.bundle_name) manifest.name = *request.bundle_name;
   if (request.bundle_version) manifest.version = *request.bundle_version;
@@ -142,6 +144,7 @@ PackPlan plan_manifest(PackRequest& request, const Interrupt& interrupt) {
   return plan_service(manifest, this_machine(),
                       {.check = [&] { interrupt.check(); },
                        .threads = request.threads,
+                       .remembered = remembered,
                        .slimming = request.slimming,
                        .vendor_edits = request.vendor_edits,
                        .shebang = request.shebang,
@@ -155,7 +158,7 @@ std::string find_launcher() {
   return !error && fs::is_regular_file(launcher, error) ? launcher.string() : "";
 }
 
-PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
+PackPlan plan_prefix(PackRequest& request, Remembered* remembered, const Interrupt& interrupt) {
   const CondaSurroundings conda = this_machines_conda();
   const std::string given = !request.prefix.empty()        ? request.prefix
                             : !request.environment.empty() ? find_environment(request.environment, conda)
@@ -176,12 +179,22 @@ PackPlan plan_prefix(PackRequest& request, const Interrupt& interrupt) {
   options.shebang = request.shebang;
   options.mtime = request.mtime;
   options.threads = request.threads;
+  options.remembered = remembered;
   options.slimming = request.slimming;
   // As conda-pack does, an environment for one place gets no conda-unpack.
   if (request.dest_prefix.empty()) options.launcher = find_launcher();
   if (request.dest_prefix.empty() && options.launcher.empty())
     say(request.verbosity, "warning: no 'holdall' beside holdall-pack: the archive gets no bin/conda-unpack");
   return plan_environment(collection, options, this_machine(), check);
+}
+
+// The archive is complete, whatever becomes of the notes.
+void save(const Remembered& remembered, const Say& say) {
+  try {
+    remembered.save();
+  } catch (const Error& error) {
+    say(std::string("warning: nothing is remembered for the next time: ") + error.what());
+  }
 }
 
 }  // namespace
@@ -193,7 +206,11 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   const Say tell = [&](const std::string& line) { say(request.verbosity, line); };
   // Before anything that takes long: a base that cannot be used is the user's mistake.
   const auto base = request.base.empty() ? nullptr : open_base(request.base, request.level, tell);
-  PackPlan plan = request.manifest.empty() ? plan_prefix(request, interrupt) : plan_manifest(request, interrupt);
+  const auto remembered = request.remember.empty() ? nullptr : std::make_unique<Remembered>(request.remember);
+  if (remembered)
+    remembered->depend_on("holdall-pack", HOLDALL_VERSION ", zstd " + bundle::frame_encoding(request.level));
+  PackPlan plan = request.manifest.empty() ? plan_prefix(request, remembered.get(), interrupt)
+                                           : plan_manifest(request, remembered.get(), interrupt);
   if (format == Format::kZip && !request.zip_symlinks) copy_linked_files(plan);
   put_below(plan, request.arcroot);
   if (format == Format::kZip) check_zip(plan, request.zip64);
@@ -225,10 +242,13 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
                        request.result == Output::kJson ? bundle::ArchiveDigest::kCompute : bundle::ArchiveDigest::kSkip,
                    .zip64 = request.zip64,
                    .base = base,
+                   .frame_digests = remembered != nullptr,
                    .check = [&] { interrupt.check(); }},
                   plan.info);
   Progress progress(request.verbosity, plan.info.bytes);
   PackOptions options;
+  options.base = base.get();
+  options.remembered = remembered.get();
   options.allowed_leaks = request.allowed_leaks;
   options.on_read = [&](std::uint64_t bytes) {
     interrupt.check();
@@ -243,6 +263,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   interrupt.check();
   check_output(request);
   output->commit();
+  if (remembered) save(*remembered, tell);
   const double seconds = progress.seconds();
   progress.finish();
   say(request.verbosity, human_bytes(result.summary.bytes) + " packed into " +

@@ -35,7 +35,8 @@ struct PackRequest {
   Zip64 zip64 = Zip64::kWhereNeeded;
   unsigned threads = 0;
   std::int64_t mtime = 0;
-  std::string base;  // an archive whose frames are copied where they can be; empty: none
+  std::string remember;  // file that says what the last pack has read; empty: none
+  std::string base;      // an archive whose frames are copied where they can be; empty: none
   Overwrite overwrite = Overwrite::kRefuse;
   bool provide = true;
   std::vector<std::string> allowed_leaks;

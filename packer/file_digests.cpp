@@ -25,14 +25,15 @@ bundle::Digest digest_of(const ReadableFile& file, const std::function<void()>& 
 }
 
 std::vector<bundle::Digest> file_digests(const std::vector<std::string>& paths, unsigned threads,
-                                         const std::function<void()>& check) {
+                                         const std::function<void()>& check, const Remembered* remembered) {
   std::vector<std::pair<std::uint64_t, std::size_t>> order;  // size, index
   for (std::size_t i = 0; i < paths.size(); ++i) order.emplace_back(InputFile(paths[i]).size(), i);
   std::ranges::sort(order, std::greater{});  // so that no thread is left with the largest at the end
   std::vector<bundle::Digest> digests(paths.size());
   in_parallel(order.size(), threads, [&](std::size_t k) {
     const std::size_t i = order[k].second;
-    digests[i] = digest_of(InputFile(paths[i]), check);
+    const RememberedFile* const known = remembered != nullptr ? remembered->find(paths[i]) : nullptr;
+    digests[i] = known != nullptr && known->original ? *known->original : digest_of(InputFile(paths[i]), check);
   });
   return digests;
 }

@@ -14,6 +14,24 @@ namespace holdall::packer {
 using bundle::Error;
 using bundle::ErrorKind;
 
+namespace {
+
+FileIdentity identity_of(const struct stat& status) {
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = static_cast<std::uint64_t>(status.st_size),
+          .mtime_ns = nanoseconds(status.st_mtim),
+          .ctime_ns = nanoseconds(status.st_ctim)};
+}
+
+}  // namespace
+
+std::optional<FileIdentity> identity_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return identity_of(status);
+}
+
 InputFile::InputFile(std::string path) : path_(std::move(path)) {
   // O_NONBLOCK: opening a FIFO that somebody left there must not hang.
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -62,6 +80,12 @@ std::size_t InputFile::read_some(std::uint64_t offset, std::span<std::byte> out)
     done += static_cast<std::size_t>(count);
   }
   return done;
+}
+
+FileIdentity InputFile::identity() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) throw bundle::system_error(errno, "examine", path_);
+  return identity_of(status);
 }
 
 void InputFile::require_unchanged() const {

@@ -23,6 +23,16 @@ class ReadableFile {
   virtual std::size_t read_some(std::uint64_t offset, std::span<std::byte> out) const = 0;
 };
 
+// What the kernel tells of a file and changes whenever the file does. A change is missed only where it falls into the
+// same tick of the kernel's clock as the one before it, and where a process goes on writing through a mapping that it
+// had before.
+struct FileIdentity {
+  std::uint64_t device = 0, inode = 0, size = 0;
+  std::int64_t mtime_ns = 0, ctime_ns = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+std::optional<FileIdentity> identity_of(const std::string& path);  // nothing if it is no file that can be examined
+
 class InputFile final : public ReadableFile {
  public:
   // Throws Error{kNotFound, kStorage} and, for anything that is not a regular file, Error{kCannotPack}.
@@ -36,6 +46,7 @@ class InputFile final : public ReadableFile {
   std::size_t read_some(std::uint64_t offset, std::span<std::byte> out) const override;
 
   std::int64_t mtime_ns() const { return mtime_ns_; }  // when it was opened
+  FileIdentity identity() const;                       // now. Throws Error{kStorage}
 
   // Throws changed_while_packed() if size or time are others than when it was opened. Not every change is seen: two
   // writes within one tick of the kernel's clock look like one.

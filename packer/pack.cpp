@@ -10,6 +10,7 @@
 #include "packer/elf/edited_file.h"
 #include "packer/faults.h"
 #include "packer/input_file.h"
+#include "packer/remember_pack.h"
 
 namespace holdall::packer {
 namespace {
@@ -55,6 +56,9 @@ class MemberStream {
     return scanner_;
   }
 
+  // Of the input, if there is one.
+  std::optional<FileIdentity> identity() const { return input_ ? std::optional(input_->identity()) : std::nullopt; }
+
  private:
   const PlannedMember& member_;
   std::shared_ptr<const InputFile> input_;
@@ -74,9 +78,15 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
   const LeakPatterns patterns(plan.leak_sources, plan.destination);
   PackResult result;
   Faults leaks;
-  for (const PlannedMember& member : plan.members) {
+  RememberPack remember(options, plan, patterns, writer.frames());
+  for (std::size_t i = 0; i < plan.members.size(); ++i) {
+    const PlannedMember& member = plan.members[i];
     if (member.entry.type != EntryType::kRegular) {
       writer.add(member.entry, nullptr);
+      continue;
+    }
+    if (remember.add_unchanged(i, member)) {
+      if (options.on_read) options.on_read(member.entry.size);
       continue;
     }
     MemberStream stream(member, patterns);
@@ -86,6 +96,7 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
       return count;
     });
     const LeakScanner& scanner = stream.finish();
+    if (scanner.count() == 0) remember.packed(i, member, stream.identity());
     if (is_allowed(member.entry.path, options.allowed_leaks)) {
       result.leaks += scanner.count();
       continue;
@@ -116,6 +127,7 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
   differing.report(ErrorKind::kCannotPack,
                    "files are not as the RECORD of their wheel says (reinstall it), or not as they were when packing "
                    "began (pack again):");
+  remember.note(plan.members);
   return result;
 }
 

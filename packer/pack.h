@@ -9,12 +9,16 @@
 #include "bundle/writer.h"
 #include "packer/output/member_writer.h"
 #include "packer/plan.h"
+#include "packer/remembered.h"
 
 namespace holdall::packer {
 
 struct PackOptions {
   std::vector<std::string> allowed_leaks;            // fnmatch patterns on paths in the bundle
   std::function<void(std::uint64_t bytes)> on_read;  // after each piece of input; may throw to cancel
+  // What need not be read again, and is noted for the next time; `base` is the writer's. For tar.zst.
+  Remembered* remembered = nullptr;
+  const bundle::BaseArchive* base = nullptr;
 };
 
 struct PackResult {

@@ -159,7 +159,8 @@ class Planner {
       edited.push_back(&member);
       paths.push_back(member.source);
     }
-    const std::vector<bundle::Digest> digests = file_digests(paths, options_.threads, options_.check);
+    const std::vector<bundle::Digest> digests =
+        file_digests(paths, options_.threads, options_.check, options_.remembered);
     for (std::size_t i = 0; i < edited.size(); ++i) {
       PlannedMember& member = *edited[i];
       member.entry.elf->original_digest = digests[i];
@@ -308,7 +309,8 @@ class Planner {
         members.push_back(plan_.members.size() - 1);
       }
       if (paths.empty()) faults_.add("the model folder '" + source.path + "' holds no file");
-      const std::vector<bundle::Digest> found = file_digests(paths, options_.threads, options_.check);
+      const std::vector<bundle::Digest> found =
+          file_digests(paths, options_.threads, options_.check, options_.remembered);
       std::vector<std::pair<std::string, bundle::Digest>> digests;
       for (std::size_t k = 0; k < found.size(); ++k) {
         plan_.members[members[k]].expected = found[k];

@@ -19,6 +19,8 @@
 
 namespace holdall::packer {
 
+class Remembered;
+
 struct PlannedMember {
   bundle::Entry entry;  // all that bundle::Writer wants
   std::string source;   // the input file of a regular member; empty: `contents` are its bytes
@@ -74,6 +76,7 @@ enum class VendorEdits { kRefuse, kAllow };
 struct PlanOptions {
   std::function<void()> check = {};  // called now and then, from all threads; may throw to cancel
   unsigned threads = 0;              // 0: all processors
+  Remembered* remembered = nullptr;  // what need not be read again; or nothing
   Slimming slimming = Slimming::kNone;
   VendorEdits vendor_edits = VendorEdits::kRefuse;
   // Of layers:

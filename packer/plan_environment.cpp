@@ -20,7 +20,8 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
                                                            .slimming = options.slimming,
                                                            .mtime = options.mtime,
                                                            .threads = options.threads,
-                                                           .check = check});
+                                                           .check = check,
+                                                           .remembered = options.remembered});
   plan.warnings = std::move(inputs.warnings);
   plan.members = std::move(inputs.members);
   LibraryOrigins origins(machine.system_root);

@@ -17,8 +17,9 @@ struct EnvironmentOptions {
   Slimming slimming = Slimming::kNone;
   std::string launcher = {};  // the program `holdall`, to go with it as bin/holdall and bin/conda-unpack; empty: none
   ShebangForm shebang = ShebangForm::kRelative;
-  std::int64_t mtime = 0;  // of every member, seconds
-  unsigned threads = 0;    // 0: all processors
+  std::int64_t mtime = 0;            // of every member, seconds
+  unsigned threads = 0;              // 0: all processors
+  Remembered* remembered = nullptr;  // what need not be read again; or nothing
 };
 
 // Reads every file once. Throws Error{kCannotPack, kStorage}, Error{kInternal} for a file that has changed since it was

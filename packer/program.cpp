@@ -109,6 +109,12 @@ void declare(CLI::App& app, Arguments& arguments) {
                  "an archive of before: what it holds already is copied from it and not compressed again")
       ->type_name("FILE")
       ->envname("HOLDALL_BASE");
+  app.add_option(
+         "--remember", request.remember,
+         "note in this file what was read; together with --base, a file whose inode, size and times are as noted "
+         "is not read again. Belongs to this machine and user")
+      ->type_name("FILE")
+      ->envname("HOLDALL_REMEMBER");
   const auto add_filter = [&](const char* option, Filter::Kind kind, const char* help) {
     app.add_option_function<std::string>(
            option,
@@ -213,11 +219,12 @@ PackRequest validated(const Arguments& arguments) {
         "--exclude, --include, --arcroot, --dest-prefix, --with-python and --python-prefix are for environments, "
         "not for a manifest: its layers say for themselves what is theirs");
   }
-  if (!request.base.empty() && (!request.explain.empty() || request.report)) {
-    throw Error(ErrorKind::kUsage, "--base is for packing: --explain and --report pack nothing");
+  if (!(request.base.empty() && request.remember.empty()) && (!request.explain.empty() || request.report)) {
+    throw Error(ErrorKind::kUsage, "--base and --remember are for packing: --explain and --report pack nothing");
   }
-  if (!request.base.empty() && request.format.format != Format::kTarZst) {
-    throw Error(ErrorKind::kUsage, "--base is for tar.zst: no other format has frames that could be copied");
+  if (!(request.base.empty() && request.remember.empty()) && request.format.format != Format::kTarZst) {
+    throw Error(ErrorKind::kUsage,
+                "--base and --remember are for tar.zst: no other format has frames that could be copied");
   }
   require_match(request.bundle_name, "--bundle-name", "(?!\\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._+-]{0,63}");
   require_match(request.bundle_version, "--bundle-version", "[A-Za-z0-9._+-]{1,64}");

@@ -17,6 +17,9 @@ class MemberWriter {
   virtual bundle::WriteSummary finish() = 0;
   // After finish(): what became of the members, in the order given; the first is bundle.json.
   virtual const bundle::Entry& entry(std::size_t index) const = 0;
+
+  // The writer itself, where the format has frames; else nullptr.
+  virtual bundle::Writer* frames() { return nullptr; }
 };
 
 }  // namespace holdall::packer

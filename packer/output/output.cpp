@@ -36,7 +36,8 @@ class BundleFile final : public PackOutput {
                  .mtime = options.mtime,
                  .archive_digest = options.archive_digest,
                  .root = options.root,
-                 .base = options.base},
+                 .base = options.base,
+                 .frame_digests = options.frame_digests},
                 [this](std::span<const std::byte> bytes) { file_.write(bytes); }) {}
 
   void add(bundle::Entry entry, bundle::ByteSource source) override {
@@ -44,6 +45,7 @@ class BundleFile final : public PackOutput {
   }
   bundle::WriteSummary finish() override { return writer_.finish(); }
   const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
+  bundle::Writer* frames() override { return &writer_; }
   void commit() override { file_.commit(); }
 
  private:

@@ -22,8 +22,9 @@ struct OutputOptions {
   std::string root = {};                                                // folder in the archive that holds everything
   bundle::ArchiveDigest archive_digest = bundle::ArchiveDigest::kSkip;  // a folder has none
   Zip64 zip64 = Zip64::kWhereNeeded;
-  std::shared_ptr<const bundle::BaseArchive> base = {};  // of tar.zst only
-  std::function<void()> check = {};  // called now and then; may throw to cancel
+  std::shared_ptr<const bundle::BaseArchive> base = {};  // of tar.zst only, as
+  bool frame_digests = false;                            // the writer's options are
+  std::function<void()> check = {};                      // called now and then; may throw to cancel
 };
 
 // Without commit() nothing is left of it.

@@ -16,9 +16,11 @@
 #include "packer/in_parallel.h"
 #include "packer/inputs/conda_record.h"
 #include "packer/inputs/site_packages.h"
+#include "packer/leak_audit.h"
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
 #include "packer/relocation/record_update.h"
+#include "packer/remembered.h"
 
 namespace holdall::packer {
 namespace {
@@ -76,6 +78,7 @@ class Stage {
     std::ranges::stable_sort(prefixes, std::greater{}, [](const PrefixSpelling& prefix) { return prefix.text.size(); });
     prefixes_ = prefixes;
     rewriter_ = std::make_unique<PrefixRewriter>(std::move(prefixes), options.shebang);
+    use_remembered();
   }
 
   RelocatableInputs run() {
@@ -110,6 +113,27 @@ class Stage {
     bool left_out = false;
     std::string warning;
   };
+
+  // What is remembered had no leak when it was packed as it was. With the same prefixes, all of which the audit looks
+  // for, it need not be searched for them again.
+  void use_remembered() {
+    // A destination is no leak, so that the audit may look for less.
+    if (options_.remembered == nullptr || !options_.destination.empty()) return;
+    std::string text;
+    std::vector<LeakSource> sources;
+    for (const PrefixSpelling& prefix : prefixes_) {
+      text += prefix.text + "\n";
+      sources.push_back({prefix.text, "build prefix", LeakKind::kPath});
+    }
+    options_.remembered->depend_on("prefixes", text);
+    const LeakPatterns audited(sources);
+    const auto is_audited = [&](const PrefixSpelling& prefix) {
+      return std::ranges::any_of(audited.sources(), [&](const LeakSource& source) {
+        return (prefix.text + "/").starts_with(source.text + "/");
+      });
+    };
+    if (std::ranges::all_of(prefixes_, is_audited)) remembered_ = options_.remembered;
+  }
 
   Outcome outcome(const Member& member) const {
     if (options_.check) options_.check();
@@ -177,6 +201,9 @@ class Stage {
   }
 
   void rewrite(PlannedMember& planned, const FilePointer& file, const FileFacts& facts) const {
+    const RememberedFile* const known =
+        remembered_ != nullptr && !planned.source.empty() ? remembered_->find(planned.source) : nullptr;
+    if (known != nullptr && known->edit.empty()) return put_rewrite(planned, file, {}, options_.check);
     put_rewrite(planned, file, rewriter_->plan(*file, facts, options_.check), options_.check);
   }
 
@@ -344,6 +371,7 @@ class Stage {
   std::vector<PrefixSpelling> prefixes_;
   std::unique_ptr<PrefixRewriter> rewriter_;
   std::map<std::string, std::size_t> places_;  // in the bundle: index of a member and of its outcome
+  const Remembered* remembered_ = nullptr;     // if it can serve
   std::vector<Outcome> outcomes_;
 };
 

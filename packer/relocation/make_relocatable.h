@@ -22,6 +22,7 @@ struct RelocationOptions {
   std::int64_t mtime = 0;               // of every member in the archive, seconds
   unsigned threads = 0;                 // 0: all processors
   std::function<void()> check = {};     // called from all threads; may throw to cancel
+  Remembered* remembered = nullptr;     // what need not be read again; or nothing
 };
 
 struct RelocatableInputs {

@@ -134,7 +134,7 @@ TEST(BaseArchive, CompressesWhatCannotBeRead) {
    private:
     Memory memory_;
   };
-  const std::vector<Member> members{{"file", EntryType::kRegular, noise(500'000, 1)}};
+  const std::vector<Member> members{{"file", EntryType::kRegular, noise(200'000, 1)}};
   const Bytes good = pack(members).archive;
   const auto archive = std::make_shared<Failing>(good);
   WriterOptions options{.threads = 2};
@@ -143,6 +143,68 @@ TEST(BaseArchive, CompressesWhatCannotBeRead) {
   const Packed packed = pack(members, options);
   EXPECT_EQ(packed.summary.copied.broken, 2u);  // bundle.json's, too
   EXPECT_TRUE(packed.archive == good);
+}
+
+// What add_known() needs of an archive.
+struct Known {
+  Bytes archive;
+  std::vector<std::vector<KnownChunk>> chunks;  // of the entries
+  std::deque<Entry> entries;
+};
+Known with_frame_digests(const std::vector<Member>& members) {
+  Known known;
+  WriterOptions options{.threads = 2};
+  options.frame_digests = true;
+  Writer writer(small_info(), options, [&](std::span<const std::byte> data) {
+    known.archive.insert(known.archive.end(), data.begin(), data.end());
+  });
+  for (const Member& member : members) writer.add(entry_of(member), source_of(member.contents));
+  writer.finish();
+  std::size_t next = 0;
+  for (const Entry& entry : writer.entries()) {
+    auto& chunks = known.chunks.emplace_back();
+    for (const Chunk& chunk : entry.chunks)
+      chunks.push_back({chunk.size, chunk.digest, chunk.zeros, writer.frame_digests()[next++]});
+  }
+  known.entries = writer.entries();
+  return known;
+}
+
+// Packs members 1 and 2 of `known`, the second without its bytes.
+Bytes pack_known(const Known& known, const std::vector<Member>& members, const Bytes& base) {
+  Bytes archive;
+  Writer writer(small_info(), with_base(base),
+                [&](std::span<const std::byte> data) { archive.insert(archive.end(), data.begin(), data.end()); });
+  writer.add(entry_of(members[0]), source_of(members[0].contents));
+  writer.add_known(known.entries[2], known.chunks[2]);
+  writer.finish();
+  return archive;
+}
+
+TEST(BaseArchive, GivesWhatIsKnownUnread) {
+  const std::vector<Member> members{{"first", EntryType::kRegular, "x"},
+                                    {"large", EntryType::kRegular, noise(5'000'001, 1) + std::string(5'000'000, '\0')}};
+  const Known known = with_frame_digests(members);
+  EXPECT_TRUE(pack_known(known, members, known.archive) == known.archive);
+}
+
+TEST(BaseArchive, GivesNoOtherFrameForWhatIsKnown) {
+  std::string text;
+  for (int i = 0; i < 50'000; ++i) text += std::to_string(i) + '\n';
+  const std::vector<Member> members{{"first", EntryType::kRegular, "x"}, {"second", EntryType::kRegular, text}};
+  const Known known = with_frame_digests(members);
+  const auto refusal = [&](const Bytes& base) {
+    return error_of(ErrorKind::kBadBundle, [&] { pack_known(known, members, base); });
+  };
+  Bytes damaged = known.archive;
+  damaged[known.entries[2].chunks[0].frame_offset + 1000] ^= std::byte{1};
+  EXPECT_THAT(refusal(damaged), ::testing::HasSubstr("'second'"));
+  // The right bytes in another frame, and an archive that has none.
+  EXPECT_THAT(refusal(pack(members, {.level = 1}).archive), ::testing::HasSubstr("pack without --base"));
+  refusal(pack({}).archive);
+  Known wrong = known;
+  wrong.chunks[2].clear();
+  error_of(ErrorKind::kInternal, [&] { pack_known(wrong, members, known.archive); });
 }
 
 TEST(BaseArchive, RefusesWhatIsNoBundle) {

@@ -1,0 +1,92 @@
+#include "packer/remember_pack.h"
+
+#include <algorithm>
+
+namespace holdall::packer {
+namespace {
+
+// The same name for the same change of the same bytes.
+std::string name_of(const std::optional<ElfEdit>& edit) {
+  if (!edit) return "";
+  std::string text = std::to_string(edit->original_size);
+  const auto add = [&](const std::string& bytes) { text += ":" + std::to_string(bytes.size()) + ":" + bytes; };
+  for (const bundle::ElfPatch& patch : edit->patches) {
+    add(std::to_string(patch.offset));
+    add(patch.new_bytes);
+  }
+  for (const ElfTailPiece& piece : edit->tail) {
+    add(piece.bytes);
+    add(std::to_string(piece.copy_offset));
+    add(std::to_string(piece.copy_size));
+  }
+  return bundle::to_hex(bundle::sha256(std::as_bytes(std::span(text))));
+}
+
+// Other members' bytes are made while planning, or are few.
+bool is_streamed(const PlannedMember& member) {
+  return !member.source.empty() && member.splices.empty() && member.entry.size != 0;
+}
+
+}  // namespace
+
+RememberPack::RememberPack(const PackOptions& options, const PackPlan& plan, const LeakPatterns& patterns,
+                           bundle::Writer* frames)
+    : remembered_(frames != nullptr ? options.remembered : nullptr), base_(options.base), frames_(frames) {
+  if (remembered_ == nullptr) return;
+  std::string text = plan.destination + "\n";
+  for (const LeakSource& source : patterns.sources())
+    text += source.text + (source.kind == LeakKind::kPath ? " path\n" : " word\n");
+  remembered_->depend_on("leaks", text);
+}
+
+const RememberedFile* RememberPack::unchanged(const PlannedMember& member) const {
+  if (remembered_ == nullptr || base_ == nullptr || !is_streamed(member)) return nullptr;
+  const RememberedFile* const known = remembered_->find(member.source);
+  if (known == nullptr || known->edit != name_of(member.edit)) return nullptr;
+  std::uint64_t size = 0;
+  for (const bundle::KnownChunk& chunk : known->chunks) {
+    if (!base_->names(chunk.digest, static_cast<std::size_t>(chunk.size))) return nullptr;
+    size += chunk.size;
+  }
+  return size == member.entry.size ? known : nullptr;
+}
+
+bool RememberPack::add_unchanged(std::size_t index, const PlannedMember& member) {
+  const RememberedFile* const known = unchanged(member);
+  if (known == nullptr) return false;
+  bundle::Entry entry = member.entry;
+  entry.digest = known->packed;
+  frames_->add_known(std::move(entry), known->chunks);
+  packed(index, member, known->identity);
+  return true;
+}
+
+void RememberPack::packed(std::size_t index, const PlannedMember& member, const std::optional<FileIdentity>& identity) {
+  if (remembered_ != nullptr && identity && is_streamed(member)) packed_.push_back({index, *identity});
+}
+
+void RememberPack::note(const std::vector<PlannedMember>& members) const {
+  if (remembered_ == nullptr) return;
+  std::span<const bundle::Digest> frames = frames_->frame_digests();
+  auto next = packed_.begin();
+  for (std::size_t i = 0; i < frames_->entries().size(); ++i) {
+    const bundle::Entry& entry = frames_->entries()[i];
+    const auto own = frames.first(entry.chunks.size());
+    frames = frames.subspan(own.size());
+    if (next == packed_.end() || next->index + 1 != i) continue;  // the first entry is bundle.json
+    const PlannedMember& member = members[next->index];
+    RememberedFile file{.identity = next->identity, .edit = name_of(member.edit), .packed = entry.digest};
+    if (!member.edit)
+      file.original = entry.digest;
+    else if (entry.elf)
+      file.original = entry.elf->original_digest;
+    for (std::size_t k = 0; k < own.size(); ++k) {
+      const bundle::Chunk& chunk = entry.chunks[k];
+      file.chunks.push_back({.size = chunk.size, .digest = chunk.digest, .zeros = chunk.zeros, .frame = own[k]});
+    }
+    remembered_->note(member.source, file);
+    ++next;
+  }
+}
+
+}  // namespace holdall::packer
