@@ -81,4 +81,5 @@ expect 3 "$pack" -m $manifest -o new.tar.zst --base other.tar.zst; says "cannot 
 expect 3 "$pack" -m $manifest -o new.tar.zst --base empty.tar.zst; says "cannot use 'empty.tar.zst' as a base"
 expect 3 "$pack" -m $manifest -o new.tar.zst --base src; says "not a regular file"
 expect 2 "$pack" -m $manifest --report --base old.tar.zst; says "--base and --remember are for packing"
-[ ! -e new.tar.zst ] || fail "an output is left"
+expect 2 "$pack" -m $manifest -o new.tar.gz --base old.tar.zst; says "are for tar.zst"
+[ ! -e new.tar.gz ] && [ ! -e new.tar.zst ] || fail "an output is left"
