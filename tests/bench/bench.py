@@ -135,12 +135,14 @@ def conda_environment():
         (env / "conda-meta").mkdir()
         (env / "conda-meta/history").touch()
         (env / "conda-meta/python-3.11.4-0.json").write_text(json.dumps(
-            {"name": "python", "version": "3.11.4", "build": "0", "files": [], "link": {"source": "/nowhere/python", "type": 1}}))
+            {"name": "python", "version": "3.11.4", "build": "0", "url": "python", "files": [], "paths_data": {"paths": []},
+             "link": {"source": "/nowhere/python", "type": 1}}))
     return env
 
 
 def formats():
-    """tar.gz, the format that conda-pack writes by default, at its default level."""
+    """tar.gz, the format that conda-pack writes by default, at its default level. With --dest-prefix, since pigz packs no
+    conda-unpack either."""
     env = conda_environment()
     with zipfile.ZipFile(next((ROOT / "build/packer-wheels").glob("conda_pack-*.whl"))) as archive:
         archive.extractall(OUT / "conda-pack")
@@ -148,9 +150,9 @@ def formats():
     ours, pigz, conda = archives.values()
     peer = "python3 -c 'from conda_pack.cli import main; main()'"
     compare("formats", sum(p.stat().st_size for p in env.rglob("*") if p.is_file()), {
-        "holdall-pack": f"{BIN}/holdall-pack -q -p {env} --allow-leaks '*' -o {ours}",
+        "holdall-pack": f"{BIN}/holdall-pack -q -p {env} -d /opt/env -o {ours}",
         "tar | pigz -4": f"tar -C {env} -cf - . | pigz -4 >{pigz}",
-        "conda-pack": f"PYTHONPATH=conda-pack {peer} -q -p {env} -o {conda}",
+        "conda-pack": f"PYTHONPATH=conda-pack {peer} -q -p {env} -d /opt/env -o {conda} 2>conda-pack.log",
     }, before=lambda label: archives[label].unlink(missing_ok=True),
         sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
 
