@@ -71,14 +71,14 @@ class Streams : public testing::TestWithParam<Kind> {};
 
 TEST_P(Streams, GiveBackWhatWentIn) {
   // 512 KiB is gzip's block; 399,980 and 899,980 bytes are bzip2's.
-  for (const std::size_t size : {0UL, 1UL, 399'980UL, 524'287UL, 524'288UL, 524'289UL, 3'000'000UL}) {
+  for (const std::size_t size : {0UL, 1UL, 399'980UL, 524'287UL, 524'288UL, 524'289UL, 1'100'000UL}) {
     const std::string text = text_of(size);
     EXPECT_TRUE(decompressed(compressed(GetParam(), text, 2, 100'000)) == text) << size;
   }
 }
 
 TEST_P(Streams, GiveTheSameBytesWhateverTheThreadsAndThePieces) {
-  const std::string text = text_of(5'000'000);
+  const std::string text = text_of(2'500'000);
   const std::string one = compressed(GetParam(), text, 1, text.size());
   EXPECT_TRUE(compressed(GetParam(), text, 2, 4096) == one);
   EXPECT_TRUE(compressed(GetParam(), text, 5, 777'777) == one);
@@ -88,7 +88,7 @@ TEST_P(Streams, GiveTheSameBytesWhateverTheThreadsAndThePieces) {
 }
 
 TEST_P(Streams, ThrowWhatTheSinkThrows) {
-  const std::string text = text_of(6'000'000);
+  const std::string text = text_of(3'000'000);
   std::size_t taken = 0;
   const auto full = [&](std::span<const std::byte> bytes) {
     if ((taken += bytes.size()) > 100'000) throw std::runtime_error("disk full");
