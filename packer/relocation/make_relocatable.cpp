@@ -4,7 +4,10 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -84,24 +87,26 @@ class Stage {
   RelocatableInputs run() {
     RelocatableInputs result;
     result.warnings = collection_.warnings;
-    for (std::size_t i = 0; i < collection_.members.size(); ++i)
-      places_.emplace(bundle_path(collection_, collection_.members[i]), i);
-    outcomes_.resize(collection_.members.size());
-    in_parallel(outcomes_.size(), options_.threads,
-                [&](std::size_t i) { outcomes_[i] = outcome(collection_.members[i]); });
+    sort_places();
+    members_.resize(collection_.members.size());
+    left_out_.resize(members_.size());
+    in_parallel(members_.size(), options_.threads, [&](std::size_t i) { keep(i, outcome(collection_.members[i])); });
     leave_out_changing();
     settle();
     update_wheel_records();
-    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+    for (const auto& [index, warning] : warnings_) result.warnings.push_back(warning);
+    std::size_t kept = 0;  // where they are: of a million files, they are most of the memory
+    for (std::size_t i = 0; i < members_.size(); ++i) {
       const Member& member = collection_.members[i];
       if (member.role == MemberRole::kHostLink) {
         result.host_links.push_back({bundle_path(collection_, member), member.link_target});
-      } else if (outcomes_[i].left_out) {
-        if (!outcomes_[i].warning.empty()) result.warnings.push_back(outcomes_[i].warning);
-      } else {
-        result.members.push_back(std::move(outcomes_[i].member));
+      } else if (left_out_[i] == 0) {
+        if (kept != i) members_[kept] = std::move(members_[i]);
+        ++kept;
       }
     }
+    members_.resize(kept);
+    result.members = std::move(members_);
     for (const InputRoot& root : collection_.roots) add_activate_scripts(root, result);
     add_launcher(result);
     return result;
@@ -133,6 +138,30 @@ class Stage {
       });
     };
     if (std::ranges::all_of(prefixes_, is_audited)) remembered_ = options_.remembered;
+  }
+
+  void keep(std::size_t index, Outcome outcome) {
+    members_[index] = std::move(outcome.member);
+    left_out_[index] = outcome.left_out ? 1 : 0;
+    if (outcome.warning.empty()) return;
+    const std::lock_guard lock(mutex_);
+    warnings_.emplace(index, std::move(outcome.warning));
+  }
+
+  std::string place_of(std::size_t index) const { return bundle_path(collection_, collection_.members[index]); }
+
+  void sort_places() {
+    by_place_.resize(collection_.members.size());
+    std::iota(by_place_.begin(), by_place_.end(), std::size_t{0});
+    const auto place = [this](std::size_t index) { return place_of(index); };
+    if (!std::ranges::is_sorted(by_place_, {}, place)) std::ranges::sort(by_place_, {}, place);
+  }
+
+  // The index of the member at that place of the bundle.
+  std::optional<std::size_t> find_place(const std::string& path) const {
+    const auto found =
+        std::ranges::lower_bound(by_place_, path, {}, [this](std::size_t index) { return place_of(index); });
+    return found != by_place_.end() && place_of(*found) == path ? std::optional(*found) : std::nullopt;
   }
 
   Outcome outcome(const Member& member) const {
@@ -211,8 +240,7 @@ class Stage {
   void settle() {
     if (options_.destination.empty()) return;
     bundle::PrefixCheck check(options_.destination);
-    for (const Outcome& outcome : outcomes_) {
-      const PlannedMember& member = outcome.member;
+    for (const PlannedMember& member : members_) {
       check.add({member.entry.path, member.entry.executable, member.entry.relocations}, [&] {
         std::string head(bundle::kScriptHead, '\0');
         head.resize(packed_file(member)->read_some(0, std::as_writable_bytes(std::span(head))));
@@ -220,7 +248,7 @@ class Stage {
       });
     }
     check.require();
-    for (Outcome& outcome : outcomes_) settle(outcome.member);
+    for (PlannedMember& member : members_) settle(member);
   }
 
   void settle(PlannedMember& member) const {
@@ -302,9 +330,9 @@ class Stage {
   // Python would not take it where it is now; with the archive's time, it would.
   bool is_stale(std::string_view pyc, const std::string& path) const {
     const auto compiled_from = source_in_header(pyc);
-    const auto found = places_.find(source_of_pyc(path));
-    if (!compiled_from || found == places_.end()) return false;
-    const Member& source = collection_.members[found->second];
+    const auto found = find_place(source_of_pyc(path));
+    if (!compiled_from || !found) return false;
+    const Member& source = collection_.members[*found];
     const PycSource present{.mtime = static_cast<std::uint32_t>(source.mtime_ns / 1'000'000'000),
                             .size = static_cast<std::uint32_t>(source.size)};
     return source.type != EntryType::kRegular || *compiled_from != present;
@@ -313,24 +341,27 @@ class Stage {
   // Compiled from a source that is another one at each place: Python would not take it.
   void leave_out_changing() {
     std::set<std::string> changing;
-    for (const Outcome& outcome : outcomes_)
-      if (!outcome.member.splices.empty()) changing.insert(outcome.member.entry.path);
-    for (Outcome& outcome : outcomes_) {
-      const std::string& path = outcome.member.entry.path;
-      if (changing.contains(source_of_pyc(path))) outcome = {.member = {}, .left_out = true, .warning = {}};
+    for (const PlannedMember& member : members_)
+      if (!member.splices.empty()) changing.insert(member.entry.path);
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      if (!changing.contains(source_of_pyc(members_[i].entry.path))) continue;
+      members_[i] = {};
+      left_out_[i] = 1;
+      warnings_.erase(i);
     }
   }
 
   // pip checks an installation against its RECORDs.
   void update_wheel_records() {
-    for (const auto& [path, index] : places_) {
-      if (!path.ends_with(".dist-info/RECORD") || outcomes_[index].left_out) continue;
+    for (const std::size_t index : by_place_) {
+      if (!collection_.members[index].path.ends_with(".dist-info/RECORD") || left_out_[index] != 0) continue;
+      const std::string path = place_of(index);
       const fs::path site = fs::path(path).parent_path().parent_path();
       const auto change = [&](const std::string& name) -> std::optional<RecordChange> {
-        const auto found = places_.find((site / name).lexically_normal().string());
-        return found == places_.end() ? std::nullopt : change_of(outcomes_[found->second]);
+        const auto found = find_place((site / name).lexically_normal().string());
+        return found ? change_of(*found) : std::nullopt;
       };
-      PlannedMember& member = outcomes_[index].member;
+      PlannedMember& member = members_[index];
       const std::string record = contents_of(*open(collection_.members[index], member), kLargestCondaRecord);
       std::string updated = updated_record(record, change);
       if (updated == record) continue;
@@ -344,11 +375,11 @@ class Stage {
     }
   }
 
-  std::optional<RecordChange> change_of(const Outcome& outcome) const {
-    const PlannedMember& member = outcome.member;
+  std::optional<RecordChange> change_of(std::size_t index) const {
+    const PlannedMember& member = members_[index];
     const bool slimmed = options_.slimming == Slimming::kDrop && member.entry.type == EntryType::kRegular &&
                          slim_rule_for(member.entry.path) != nullptr;
-    if (outcome.left_out || slimmed) return RecordChange{.gone = true, .digest = {}, .size = 0};
+    if (left_out_[index] != 0 || slimmed) return RecordChange{.gone = true, .digest = {}, .size = 0};
     if (!member.entry.relocations.empty()) return RecordChange{};
     if (member.entry.type != EntryType::kRegular || (member.splices.empty() && !member.source.empty()))
       return std::nullopt;
@@ -370,9 +401,12 @@ class Stage {
   const RelocationOptions& options_;
   std::vector<PrefixSpelling> prefixes_;
   std::unique_ptr<PrefixRewriter> rewriter_;
-  std::map<std::string, std::size_t> places_;  // in the bundle: index of a member and of its outcome
-  const Remembered* remembered_ = nullptr;     // if it can serve
-  std::vector<Outcome> outcomes_;
+  const Remembered* remembered_ = nullptr;       // if it can serve
+  std::vector<std::size_t> by_place_;            // indices of the collection's members, by their place in the bundle
+  std::vector<PlannedMember> members_;           // what becomes of each
+  std::vector<std::uint8_t> left_out_;           // if it does not go into the archive
+  std::map<std::size_t, std::string> warnings_;  // and why, where that is worth one
+  std::mutex mutex_;                             // of warnings_ while there are threads
 };
 
 }  // namespace
