@@ -87,6 +87,25 @@ running_version() {
   echo "running: $id"
 }
 
+memory_taken() { # at most, by the service and its worker; the manifest must not ask for less
+  python3 - "$(operator ./holdall status --json)" <<'PYTHON'
+import json, pathlib, sys
+status, parents = json.loads(sys.argv[1]), {}
+for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    try:
+        parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it has ended
+processes = [status["pid"], *(pid for pid, parent in parents.items() if parent == status["pid"])]
+assert len(processes) == 2, processes
+peaks = [line for pid in processes for line in open(f"/proc/{pid}/status") if line.startswith("VmHWM")]
+taken = sum(int(line.split()[1]) * 1024 for line in peaks)
+asked = json.load(open("manifests/demo.json"))["memory_bytes"]
+print(f"{taken / 1e6:.0f} MB; the bundle asks the host for {asked / 1e6:.0f} MB")
+assert taken <= asked, "memory_bytes in manifests/demo.json is too small"
+PYTHON
+}
+
 heading "In the build: pack the service, its libraries and the model, twice"
 for version in 1.0.0 1.0.1; do
   step "holdall-pack -m manifests/demo.json --bundle-version $version" \
@@ -112,6 +131,7 @@ step "status" running_version 1.0.0
 step "edit again" edit edited-after-rollback "make the background blue"
 step "the same request gives the same picture as before the upgrade" \
   cmp "$out/edited-1.0.0.png" "$out/edited-after-rollback.png"
+step "memory that the service has taken at most" memory_taken
 step "holdall stop" operator ./holdall stop
 
 printf '\nThe demo is done in %s. The photograph: %s\nThe pictures: %s\n' "$(seconds "$started")" \
