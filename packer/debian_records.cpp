@@ -24,8 +24,9 @@ std::string without_usr(std::string_view path) {
   return std::string(path);
 }
 
-bool is_library(std::string_view path) {
-  return path.find(".so", path.rfind('/') + 1) != path.npos;
+// Of the files that a package has, those that a bundle may take along: libraries, and a Python's interpreter.
+bool is_wanted(std::string_view path) {
+  return path.find(".so", path.rfind('/') + 1) != path.npos || path.starts_with("/usr/bin/python");
 }
 
 // The names below /usr/share/common-licenses that a text mentions.
@@ -43,6 +44,20 @@ std::set<std::string> common_licences(std::string_view text) {
   return names;
 }
 
+// The packages that a relationship names: "libc6 (>= 2.14), python3:any | pypy" → libc6, pypy, python3.
+std::set<std::string> names_in(std::string_view relationship) {
+  std::set<std::string> names;
+  while (!relationship.empty()) {
+    const std::size_t end = std::min(relationship.find_first_of(",|"), relationship.size());
+    std::string_view one = relationship.substr(0, end);
+    relationship.remove_prefix(std::min(end + 1, relationship.size()));
+    one.remove_prefix(std::min(one.find_first_not_of(' '), one.size()));
+    one = one.substr(0, one.find_first_of(" (:"));
+    if (!one.empty()) names.emplace(one);
+  }
+  return names;
+}
+
 }  // namespace
 
 void DebianRecords::load_lists() {
@@ -51,22 +66,32 @@ void DebianRecords::load_lists() {
     if (item.path().extension() != ".list") continue;
     std::ifstream lines(item.path());
     for (std::string line; std::getline(lines, line);) {
-      if (is_library(line)) owners_.emplace(without_usr(line), item.path().stem().string());
+      if (is_wanted(line)) owners_.emplace(without_usr(line), item.path().stem().string());
     }
   }
 }
 
-void DebianRecords::load_versions() {
+void DebianRecords::load_status() {
   std::ifstream lines(root_ + std::string(kAdmin) + "/status");
   std::string package, architecture;
+  Status status;
   const auto field = [](const std::string& line, std::string_view name) {
     return line.starts_with(name) ? std::optional(line.substr(name.size())) : std::nullopt;
   };
+  const auto finish = [&] {
+    if (!status.version.empty()) status_.emplace(package + ":" + architecture, status);
+    status = {};
+  };
   for (std::string line; std::getline(lines, line);) {
+    if (line.empty()) finish();
     if (const auto name = field(line, "Package: ")) package = *name;
     if (const auto name = field(line, "Architecture: ")) architecture = *name;
-    if (const auto version = field(line, "Version: ")) versions_.emplace(package + ":" + architecture, *version);
+    if (const auto version = field(line, "Version: ")) status.version = *version;
+    if (const auto source = field(line, "Source: ")) status.source = *source;
+    for (const char* const name : {"Depends: ", "Pre-Depends: "})
+      if (const auto depends = field(line, name)) status.depends += "," + *depends;
   }
+  finish();
 }
 
 std::shared_ptr<const DebianPackage> DebianRecords::describe(const std::string& list_name) {
@@ -77,9 +102,17 @@ std::shared_ptr<const DebianPackage> DebianRecords::describe(const std::string& 
   package->name = list_name.substr(0, colon);
   // A list without an architecture is of the machine's own, or of "all".
   const std::string prefix = package->name + ":";
-  for (auto at = versions_.lower_bound(prefix); at != versions_.end() && at->first.starts_with(prefix); ++at) {
+  for (auto at = status_.lower_bound(prefix); at != status_.end() && at->first.starts_with(prefix); ++at) {
     if (colon != list_name.npos && at->first != list_name) continue;
-    package->version = at->second;
+    const Status& status = at->second;
+    package->architecture = at->first.substr(prefix.size());
+    package->version = status.version;
+    package->source = status.source.empty() ? package->name : status.source.substr(0, status.source.find(' '));
+    // "Source: gcc-12 (12.2.0-14)" where the source's version is another.
+    const std::size_t open = status.source.find('('), close = status.source.find(')');
+    package->source_version =
+        open < close && close != status.source.npos ? status.source.substr(open + 1, close - open - 1) : status.version;
+    package->depends = names_in(status.depends);
   }
   const std::string copyright = root_ + "/usr/share/doc/" + package->name + "/copyright";
   std::error_code ignored;
@@ -98,7 +131,7 @@ std::shared_ptr<const DebianPackage> DebianRecords::find(const std::string& real
   if (!real_path.starts_with(root_ + "/usr/") && !real_path.starts_with(root_ + "/lib")) return nullptr;
   if (!loaded_) {
     load_lists();
-    load_versions();
+    load_status();
     loaded_ = true;
   }
   const auto owner = owners_.find(without_usr(real_path.substr(root_.size())));

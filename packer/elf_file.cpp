@@ -19,6 +19,12 @@ constexpr unsigned kMaxVersions = 1 << 16;
 constexpr std::uint32_t kX86IsaNeeded = 0xc0008002;
 constexpr std::uint32_t kPtGnuProperty = 0x6474e553;
 
+std::uint32_t word_at(std::span<const std::byte> bytes, std::uint64_t at) {
+  std::uint32_t value = 0;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+
 }  // namespace
 
 void ElfFile::refuse(const std::string& why) const {
@@ -155,39 +161,46 @@ std::vector<NeededVersion> ElfFile::needed_versions() const {
   return result;
 }
 
-int ElfFile::x86_level() const {
-  if (machine() != EM_X86_64) return 1;
-  int level = 1;
+std::vector<ElfNote> ElfFile::notes() const {
+  std::vector<ElfNote> result;
   for (const Elf64_Phdr& segment : segments_) {
     if (segment.p_type != kPtGnuProperty && segment.p_type != PT_NOTE) continue;
-    if (segment.p_filesz > kMaxNoteBytes) continue;  // core-dump sized: not a property note
+    if (segment.p_filesz > kMaxNoteBytes) continue;  // core-dump sized
     std::vector<std::byte> notes(segment.p_filesz);
     read(segment.p_offset, notes);
-    const auto word = [&](std::uint64_t at) {
-      std::uint32_t value = 0;
-      std::memcpy(&value, notes.data() + at, sizeof value);
-      return value;
-    };
     const auto aligned = [](std::uint64_t value, std::uint64_t to) { return (value + to - 1) / to * to; };
     const std::uint64_t alignment = segment.p_align == 8 ? 8 : 4;
     for (std::uint64_t at = 0; at + 12 <= notes.size();) {
-      const std::uint64_t name_size = word(at), size = word(at + 4);
-      const std::uint32_t note_type = word(at + 8);
-      const std::uint64_t contents = at + 12 + aligned(name_size, 4);
+      const auto owner_size = word_at(notes, at), size = word_at(notes, at + 4);
+      const std::uint64_t contents = at + 12 + aligned(owner_size, 4);
       if (contents > notes.size() || size > notes.size() - contents) break;
-      if (note_type == 5 && name_size == 4 && std::memcmp(notes.data() + at + 12, "GNU", 4) == 0) {
-        for (std::uint64_t property = contents; property + 8 <= contents + size;) {
-          const std::uint64_t property_size = word(property + 4);
-          if (word(property) == kX86IsaNeeded && property_size >= 4 && property + 12 <= contents + size) {
-            const std::uint32_t bits = word(property + 8);  // bit 0: baseline, then v2, v3, v4
-            for (int bit = 1; bit < 4; ++bit) {
-              if ((bits & (1U << bit)) != 0) level = std::max(level, bit + 1);
-            }
-          }
-          property += 8 + aligned(property_size, 8);
+      ElfNote& note = result.emplace_back();
+      note.owner.assign(reinterpret_cast<const char*>(notes.data()) + at + 12, owner_size);
+      if (note.owner.ends_with('\0')) note.owner.pop_back();
+      note.type = word_at(notes, at + 8);
+      note.contents.assign(notes.begin() + static_cast<std::ptrdiff_t>(contents),
+                           notes.begin() + static_cast<std::ptrdiff_t>(contents + size));
+      at = aligned(contents + size, alignment);
+    }
+  }
+  return result;
+}
+
+int ElfFile::x86_level() const {
+  if (machine() != EM_X86_64) return 1;
+  int level = 1;
+  for (const ElfNote& note : notes()) {
+    if (note.owner != "GNU" || note.type != NT_GNU_PROPERTY_TYPE_0) continue;
+    const std::span<const std::byte> properties = note.contents;
+    for (std::uint64_t at = 0; at + 8 <= properties.size();) {
+      const std::uint64_t size = word_at(properties, at + 4);
+      if (word_at(properties, at) == kX86IsaNeeded && size >= 4 && at + 12 <= properties.size()) {
+        const std::uint32_t bits = word_at(properties, at + 8);  // bit 0: baseline, then v2, v3, v4
+        for (int bit = 1; bit < 4; ++bit) {
+          if ((bits & (1U << bit)) != 0) level = std::max(level, bit + 1);
         }
       }
-      at = aligned(contents + size, alignment);
+      at += 8 + (size + 7) / 8 * 8;
     }
   }
   return level;

@@ -29,6 +29,13 @@ struct NeededVersion {
   bool operator==(const NeededVersion&) const = default;
 };
 
+// A note of a PT_NOTE segment: type 3 of "GNU" is the build id.
+struct ElfNote {
+  std::string owner;
+  std::uint32_t type = 0;
+  std::vector<std::byte> contents;
+};
+
 class ElfFile {
  public:
   // Throws Error{kCannotPack} for what is not ELF, 32-bit, big-endian or broken; Error{kNotFound, kStorage}.
@@ -49,7 +56,8 @@ class ElfFile {
   std::optional<std::string> string(std::int64_t tag) const;  // of the first
   std::optional<std::string> interpreter() const;
   std::vector<NeededVersion> needed_versions() const;
-  int x86_level() const;  // 1–4, from GNU_PROPERTY_X86_ISA_1_NEEDED; 1 if the file does not say
+  std::vector<ElfNote> notes() const;  // without segments of over 1 MiB and what follows a broken note
+  int x86_level() const;               // 1–4, from GNU_PROPERTY_X86_ISA_1_NEEDED; 1 if the file does not say
 
   // Low level, for the editor. All throw Error{kCannotPack} when a range leaves the file.
   void read(std::uint64_t offset, std::span<std::byte> out) const;

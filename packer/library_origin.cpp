@@ -75,4 +75,13 @@ std::map<std::string, std::string> LibraryOrigins::versions() const {
   return result;
 }
 
+std::vector<FoundPackage> LibraryOrigins::packages() const {
+  std::vector<FoundPackage> result;
+  for (const auto& [name, package] : used_debian_)
+    result.push_back({.label = name + "-" + package->version, .debian = package, .metadata = {}});
+  for (const auto& [name, wheel] : used_wheels_)
+    result.push_back({.label = name, .debian = nullptr, .metadata = wheel->site + "/" + name + ".dist-info/METADATA"});
+  return result;
+}
+
 }  // namespace holdall::packer

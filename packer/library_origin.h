@@ -25,6 +25,13 @@ struct Licence {
   std::string package;  // as in LibraryOrigin
 };
 
+// A package that brought a library: a Debian package, or a wheel.
+struct FoundPackage {
+  std::string label;                            // as in LibraryOrigin
+  std::shared_ptr<const DebianPackage> debian;  // null: a wheel
+  std::string metadata;                         // of a wheel: its METADATA, which may be missing
+};
+
 class LibraryOrigins {
  public:
   // `system_root` as for DebianRecords.
@@ -37,6 +44,7 @@ class LibraryOrigins {
   std::vector<Licence> licences() const;
   std::vector<std::string> packages_without_licence() const;
   std::map<std::string, std::string> versions() const;  // package → version
+  std::vector<FoundPackage> packages() const;
 
  private:
   WheelRecords wheels_;

@@ -10,7 +10,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_system_library(const std::string& path, const std::string& root) {
+bool is_of_system(const std::string& path, const std::string& root) {
+  if (path.starts_with(root + "/usr/bin/python")) return true;  // of a venv whose interpreter goes along
   const bool inside = path.starts_with(root + "/usr/") || path.starts_with(root + "/lib");
   return inside && path.find(".so", path.rfind('/') + 1) != path.npos;
 }
@@ -21,7 +22,7 @@ void add_licences(PackPlan& plan, LibraryOrigins& origins, const std::string& sy
   std::set<std::string> places;
   for (PlannedMember& member : plan.members) {
     places.insert(member.entry.path);
-    if (!member.package.empty() || !is_system_library(member.source, system_root)) continue;
+    if (!member.package.empty() || !is_of_system(member.source, system_root)) continue;
     std::error_code error;
     const std::string real = fs::canonical(member.source, error).string();
     if (error) continue;  // it vanished: packing says so

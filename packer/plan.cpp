@@ -23,6 +23,7 @@
 #include "packer/licences.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
+#include "packer/sbom/sbom.h"
 
 namespace holdall::packer {
 namespace {
@@ -77,6 +78,12 @@ class Planner {
     add_licences(plan_, origins_, machine_.system_root);
     plan_.slim_drops = slim(plan_.members, options_.slimming);
     digest_originals();
+    add_sbom(plan_, origins_,
+             {.name = manifest_.name,
+              .version = manifest_.version,
+              .system_root = machine_.system_root,
+              .threads = options_.threads,
+              .check = options_.check});
     add_relocation_list(plan_.members, std::move(host_links));
     add_parent_folders(plan_);
     sort_for_start_up(plan_);

@@ -6,6 +6,7 @@
 #include "packer/licences.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
+#include "packer/sbom/sbom.h"
 
 namespace holdall::packer {
 PackPlan plan_environment(const Collection& collection, const EnvironmentOptions& options, const BuildMachine& machine,
@@ -27,6 +28,12 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   LibraryOrigins origins(machine.system_root);
   add_licences(plan, origins, machine.system_root);
   plan.slim_drops = slim(plan.members, options.slimming);
+  add_sbom(plan, origins,
+           {.name = options.name,
+            .version = options.version,
+            .system_root = machine.system_root,
+            .threads = options.threads,
+            .check = check});
   add_relocation_list(plan.members, std::move(inputs.host_links));
   add_parent_folders(plan);
   sort_for_start_up(plan);

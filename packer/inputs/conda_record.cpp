@@ -83,6 +83,16 @@ CondaRecord parse_conda_record(std::string_view text, const std::string& path) {
   record.build = text_of(document, "build");
   record.site_packages = text_of(document, "python_site_packages_path");
   record.noarch_python = text_of(document, "noarch") == "python";
+  record.channel = text_of(document, "channel");
+  record.platform = text_of(document, "subdir");
+  record.file_name = text_of(document, "fn");
+  record.licence = text_of(document, "license");
+  record.sha256 = text_of(document, "sha256");
+  record.md5 = text_of(document, "md5");
+  if (const auto depends = document.find("depends"); depends != document.end() && depends->is_array()) {
+    for (const json& spec : *depends)
+      if (spec.is_string()) record.depends.push_back(spec.get<std::string>());
+  }
   if (record.name.empty()) broken(path, "it has no name");
   if (const auto link = document.find("link"); link != document.end() && link->is_object()) {
     record.link_source = text_of(*link, "source");

@@ -28,12 +28,17 @@ struct CondaPath {
 
 struct CondaRecord {
   std::string name, version, build;
-  std::string link_source;         // the package in the cache; empty if none is recorded
-  std::string site_packages;       // python_site_packages_path; empty if none
-  bool noarch_python = false;      // says the record; older ones leave it to the package in the cache
-  std::vector<std::string> files;  // relative to the environment
-  std::vector<CondaPath> paths;    // paths_data; of a noarch package, paths may be the package's own
-  bool has_paths = false;          // records of old conda have no paths_data
+  std::string link_source;    // the package in the cache; empty if none is recorded
+  std::string site_packages;  // python_site_packages_path; empty if none
+  // What the package is and was made from; each empty if the record does not say.
+  std::string channel, platform;  // an address or a name; "linux-64"
+  std::string file_name;          // of the package: "zlib-1.3-0.conda"
+  std::string licence, sha256, md5;
+  std::vector<std::string> depends;  // match specifications: "python >=3.11"
+  bool noarch_python = false;        // says the record; older ones leave it to the package in the cache
+  std::vector<std::string> files;    // relative to the environment
+  std::vector<CondaPath> paths;      // paths_data; of a noarch package, paths may be the package's own
+  bool has_paths = false;            // records of old conda have no paths_data
 };
 CondaRecord parse_conda_record(std::string_view json, const std::string& path);
 

@@ -20,6 +20,7 @@
 #include "packer/inputs/conda_record.h"
 #include "packer/inputs/site_packages.h"
 #include "packer/leak_audit.h"
+#include "packer/packed_file.h"
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
 #include "packer/relocation/record_update.h"
@@ -385,16 +386,6 @@ class Stage {
       return std::nullopt;
     return RecordChange{
         .gone = false, .digest = digest_of(*packed_file(member), options_.check), .size = member.entry.size};
-  }
-
-  static FilePointer packed_file(const PlannedMember& member) {
-    FilePointer file;
-    if (member.source.empty())
-      file = std::make_shared<const MemoryFile>(member.entry.path, member.contents);
-    else
-      file = std::make_shared<const InputFile>(member.source);
-    if (member.edit) file = std::make_shared<const EditedFile>(std::move(file), *member.edit);
-    return std::make_shared<const SplicedFile>(std::move(file), member.splices);
   }
 
   const Collection& collection_;

@@ -72,6 +72,7 @@ expected |= {
     ("holdall", "only ours"),
     ("holdall/bundle.json", "only ours"),
     ("holdall/relocations.json", "only ours"),
+    ("holdall/sbom.cdx.json", "only ours"),
     ("bin/tool", "shebang"),
     ("bin/na", "shebang"),
     ("bin/mine", "shebang"),

@@ -1,6 +1,6 @@
 """Compares two archives frame by frame, by the compressed bytes; reads footer, TOC and seek table by itself (FORMAT.md).
 
-frames.py others OLD NEW PATH...   fails unless every frame is the same but those of the PATHs and of bundle.json, and the
+frames.py others OLD NEW PATH...   fails unless every frame is the same but those of the PATHs, bundle.json and the SBOM, and the
                                    tar headers beside these
 frames.py kept OLD NEW PATH LEAST  fails unless NEW's chunks of PATH that OLD has, too, make at least LEAST of its bytes
 """
@@ -35,7 +35,7 @@ class Archive:
 
 
 def others(old, new, paths):
-    changed = {*paths, "holdall/bundle.json"}
+    changed = {*paths, "holdall/bundle.json", "holdall/sbom.cdx.json"}  # both tell the version
     before = {frame for frame in old.frames if frame[0]}
     headers = {digest for place, digest in old.frames if not place}
     compared = 0

@@ -9,7 +9,7 @@ echo licence >src/data/share/doc/LICENSE
 echo header >src/data/include/x.h
 before=$(find . | sort)
 expect 0 "$pack" -m src/manifest.json --report
-for part in "svc 1.0.0: 11 files" "by layer" "model/weights.bin" "share/svc/stay/twin = share/svc/twin" "what --slim would drop" \
+for part in "svc 1.0.0: 12 files" "by layer" "model/weights.bin" "share/svc/stay/twin = share/svc/twin" "what --slim would drop" \
   "headers, 1 file" "docs, 1 file" "glibc 2" "lib/libanswer.so.2"; do
   grep -qF -- "$part" out || { cat out >&2; fail "the report lacks: $part"; }
 done
@@ -19,7 +19,7 @@ expect 0 "$pack" -q -m src/manifest.json --report --json
 python3 - <<'PY'
 import json
 report = json.load(open("out"))
-assert report["files"] == 11, report["files"]
+assert report["files"] == 12, report["files"]
 assert sum(layer["bytes"] for layer in report["layers"]) == report["bytes"]
 assert sum(package["bytes"] for package in report["packages"]) == report["bytes"]
 assert report["biggest"][0]["name"] == "model/weights.bin" and len(report["biggest"]) == 10, report["biggest"]

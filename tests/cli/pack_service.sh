@@ -27,6 +27,6 @@ assert report["format"] == "tar.zst" and report["leaks"] == 0, report
 assert report["size"] == len(archive), report
 assert report["sha256"] == hashlib.sha256(archive).hexdigest(), report
 assert report["release_id"].startswith("other-2.0-") and len(report["release_id"]) == len("other-2.0-") + 12, report
-assert report["files"] == 7 and report["bytes"] > 300000, report
+assert report["files"] == 8 and report["bytes"] > 300000, report
 assert report["requires"]["glibc"]["from"] and "cuda" not in report["requires"], report
 PY

@@ -95,7 +95,7 @@ TEST(Pack, PutsEverythingInItsPlaceInStartUpOrder) {
   }
   EXPECT_EQ(paths,
             (std::vector<std::string>{"holdall/bundle.json", "bin/serve", "lib/libcudart.so.13", "lib/libtorch_x.so",
-                                      "holdall/relocations.json", "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
+                                      "holdall/relocations.json", "holdall/sbom.cdx.json", "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
                                       "share/licenses/torch-2.0/License.txt", "share/prefix.txt", "model/config.json",
                                       "model/weights.bin"}));
   EXPECT_TRUE(bundle::verify(reader, 1).ok());
