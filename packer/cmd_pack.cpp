@@ -47,12 +47,13 @@ void explain(const PackPlan& plan, const std::string& library) {
   }
 }
 
-std::string json_report(const PackRequest& request, const PackPlan& plan, const PackResult& result, double seconds) {
+std::string json_report(const PackRequest& request, const Companions& companions, const PackPlan& plan,
+                        const PackResult& result, double seconds) {
   const auto info = nlohmann::ordered_json::parse(bundle::to_json(plan.info));
   const bundle::WriteSummary& summary = result.summary;
   nlohmann::ordered_json digest;  // a folder has none
   if (summary.archive_digest) digest = bundle::to_hex(*summary.archive_digest);
-  return nlohmann::ordered_json{
+  nlohmann::ordered_json report{
       {"path", request.output},
       {"format", traits_of(request.format.format).name},
       {"size", summary.archive_bytes},
@@ -64,8 +65,9 @@ std::string json_report(const PackRequest& request, const PackPlan& plan, const 
       {"requires", info.at("requires")},
       {"leaks", result.leaks},
       {"copied",
-       {{"frames", summary.copied.frames}, {"bytes", summary.copied.bytes}, {"broken", summary.copied.broken}}}}
-      .dump(2);
+       {{"frames", summary.copied.frames}, {"bytes", summary.copied.bytes}, {"broken", summary.copied.broken}}}};
+  for (const auto& [key, value] : companions.describe(request.output)) report[key] = value;
+  return report.dump(2);
 }
 
 bool packs(const PackRequest& request) {
@@ -199,7 +201,7 @@ void save(const Remembered& remembered, const Say& say) {
 
 }  // namespace
 
-void run_pack(const PackRequest& given, const Interrupt& interrupt) {
+void run_pack(const PackRequest& given, Companions& companions, const Interrupt& interrupt) {
   PackRequest request = given;
   const Format format = request.format.format;
   const auto compressor = compressor_of(format, request.level);
@@ -219,6 +221,7 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
     explain(plan, request.explain);
     return;
   }
+  if (packs(request)) companions.check(request.output, plan.info, request.overwrite);
   for (const std::string& warning : plan.warnings) say(request.verbosity, "warning: " + warning);
   if (request.report) {
     const PackReport report = make_report(plan, request.threads, [&] { interrupt.check(); });
@@ -231,20 +234,20 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   }
   say(request.verbosity, "packing " + std::to_string(plan.info.files) + " files, " + human_bytes(plan.info.bytes));
 
-  const std::unique_ptr<PackOutput> output =
-      open_output(request.output,
-                  {.format = format,
-                   .level = request.level,
-                   .threads = request.threads,
-                   .mtime = request.mtime,
-                   .root = request.arcroot,
-                   .archive_digest =
-                       request.result == Output::kJson ? bundle::ArchiveDigest::kCompute : bundle::ArchiveDigest::kSkip,
-                   .zip64 = request.zip64,
-                   .base = base,
-                   .frame_digests = remembered != nullptr,
-                   .check = [&] { interrupt.check(); }},
-                  plan.info);
+  const std::unique_ptr<PackOutput> output = open_output(
+      request.output,
+      {.format = format,
+       .level = request.level,
+       .threads = request.threads,
+       .mtime = request.mtime,
+       .root = request.arcroot,
+       .archive_digest = request.result == Output::kJson || companions.signs() ? bundle::ArchiveDigest::kCompute
+                                                                               : bundle::ArchiveDigest::kSkip,
+       .zip64 = request.zip64,
+       .base = base,
+       .frame_digests = remembered != nullptr,
+       .check = [&] { interrupt.check(); }},
+      plan.info);
   Progress progress(request.verbosity, plan.info.bytes);
   PackOptions options;
   options.base = base.get();
@@ -262,7 +265,9 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
   }
   interrupt.check();
   check_output(request);
+  companions.prepare(request.output, plan, result.summary);
   output->commit();
+  companions.commit();
   if (remembered) save(*remembered, tell);
   const double seconds = progress.seconds();
   progress.finish();
@@ -270,7 +275,9 @@ void run_pack(const PackRequest& given, const Interrupt& interrupt) {
                              human_bytes(result.summary.archive_bytes) + " in " + std::to_string(seconds).substr(0, 5) +
                              " s");
   if (base) report_base(request.base, result.summary.copied, result.summary.bytes, tell);
-  std::cout << (request.result == Output::kJson ? json_report(request, plan, result, seconds) : request.output) << "\n";
+  std::cout << (request.result == Output::kJson ? json_report(request, companions, plan, result, seconds)
+                                                : request.output)
+            << "\n";
 }
 
 }  // namespace holdall::packer

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "packer/companions.h"
 #include "packer/inputs/collect.h"
 #include "packer/interrupt.h"
 #include "packer/output/output.h"
@@ -17,7 +18,6 @@
 namespace holdall::packer {
 
 enum class Output { kText, kJson };
-enum class Overwrite { kRefuse, kForce };
 
 // `holdall-pack [-n NAME | -p PREFIX | -m MANIFEST] …`, validated. Of the three at most one is given; with none, the
 // active environment is meant.
@@ -35,8 +35,9 @@ struct PackRequest {
   Zip64 zip64 = Zip64::kWhereNeeded;
   unsigned threads = 0;
   std::int64_t mtime = 0;
-  std::string remember;  // file that says what the last pack has read; empty: none
-  std::string base;      // an archive whose frames are copied where they can be; empty: none
+  std::string remember;     // file that says what the last pack has read; empty: none
+  std::string base;         // an archive whose frames are copied where they can be; empty: none
+  CompanionRequest beside;  // the archive
   Overwrite overwrite = Overwrite::kRefuse;
   bool provide = true;
   std::vector<std::string> allowed_leaks;
@@ -48,11 +49,24 @@ struct PackRequest {
   Output result = Output::kText;
 };
 
-// Writes the archive and prints its path, or the JSON. Throws bundle::Error; then there is no output file.
-void run_pack(const PackRequest& request, const Interrupt& interrupt);
+// Writes the archive and what goes beside it (`companions`, of request.beside), and prints its path, or the JSON.
+// Throws bundle::Error; then there is no output file.
+void run_pack(const PackRequest& request, Companions& companions, const Interrupt& interrupt);
 
 // Prints every fault with its JSON pointer, or that there is none. False if there is a fault.
 bool run_validate(const std::string& manifest, Output format);
+
+enum class KeyEncryption { kPassword, kNone };
+
+// `holdall-pack keygen -o NAME`.
+struct KeygenRequest {
+  std::string name;
+  KeyEncryption encryption = KeyEncryption::kPassword;
+  Output result = Output::kText;
+};
+
+// Makes NAME.key and NAME.pub and prints the latter's path, or JSON. Throws bundle::Error; then neither is there.
+void run_keygen(const KeygenRequest& request);
 
 // The whole program: parses the command line, prints errors, returns the exit code.
 int run_pack_program(int argc, const char* const* argv);

@@ -28,7 +28,7 @@ struct PlannedMember {
   std::vector<Splice> splices;             // of these bytes: what relocation puts in their place
   std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
   std::optional<ElfEdit> edit;             // of `source`; entry.elf is its record, if there is one
-  std::optional<bundle::Digest> expected;  // as packed: what its wheel's RECORD says, or relocation relies on
+  std::optional<bundle::Digest> expected;  // as packed: what its RECORD says; relocation or the SBOM relies on it
   std::optional<bundle::Digest> brought;   // of one packed as it is, what its package brought: it may be edited since
   std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
 };

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -12,6 +13,7 @@
 
 #include "bundle/error.h"
 #include "bundle/member_path.h"
+#include "bundle/utc_time.h"
 #include "packer/commands.h"
 
 namespace holdall::packer {
@@ -43,12 +45,13 @@ void require_match(const std::optional<std::string>& value, const char* option, 
 
 struct Arguments {
   PackRequest request;
-  std::string format = "infer", validated, python_prefix;
+  std::string format = "infer", validated, python_prefix, expires;
   Format default_format = Format::kTarZst;
   std::optional<int> level;
+  KeygenRequest keygen;
   int threads = 0;
   bool quiet = false, verbose = false, json = false, force = false, no_provide = false, slim = false;
-  bool vendor_edits = false;
+  bool vendor_edits = false, unencrypted = false;
   bool ignore_missing = false, ignore_editable = false, allow_outside = false, with_python = false;
   bool no_zip_64 = false;
 };
@@ -166,6 +169,21 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->envname("HOLDALL_REPORT");
   app.add_flag("--slim", arguments.slim, "leave out what nothing needs at run time (--report names the rules)")
       ->envname("HOLDALL_SLIM");
+  app.add_option("--sbom", request.beside.sbom, "also write the bill of materials (CycloneDX) beside the archive")
+      ->type_name("FILE")
+      ->envname("HOLDALL_SBOM");
+  app.add_option("--sign", request.beside.key,
+                 "sign with this minisign secret key: writes OUTPUT.release.json and its .minisig. The password of an "
+                 "encrypted key comes from HOLDALL_KEY_PASSWORD or the terminal")
+      ->type_name("KEY")
+      ->envname("HOLDALL_SIGN");
+  app.add_option("--expires", arguments.expires, "nobody is to trust the release from then on: 2027-06-30T00:00:00Z")
+      ->type_name("TIME")
+      ->envname("HOLDALL_EXPIRES");
+  app.add_option("--min-version", request.beside.terms.min_version,
+                 "whoever has installed the release is not to go below that version")
+      ->type_name("VERSION")
+      ->envname("HOLDALL_MIN_VERSION");
   app.add_flag("--json", arguments.json, "print the result as JSON")->envname("HOLDALL_JSON");
   app.add_flag("-q,--quiet", arguments.quiet, "no progress, no warnings")->envname("HOLDALL_QUIET");
   app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->envname("HOLDALL_VERBOSE");
@@ -190,6 +208,20 @@ void require_absolute(const std::string& option, const std::string& path) {
 
 Tolerance tolerance(bool accepts) {
   return accepts ? Tolerance::kAccept : Tolerance::kRefuse;
+}
+
+// What signing adds. Times that are over are mistakes.
+void validate_terms(const std::string& expires, CompanionRequest& beside) {
+  ReleaseTerms& terms = beside.terms;
+  if (beside.key.empty() && (!expires.empty() || !terms.min_version.empty()))
+    throw Error(ErrorKind::kUsage, "--expires and --min-version are signed with a release: pass --sign KEY, too");
+  require_match(terms.min_version.empty() ? std::nullopt : std::optional(terms.min_version), "--min-version",
+                "[A-Za-z0-9._+-]{1,64}");
+  if (expires.empty()) return;
+  terms.expires = bundle::parse_utc(expires);
+  if (!terms.expires)
+    throw Error(ErrorKind::kUsage, "--expires is '" + expires + "', must be a time such as 2027-06-30T00:00:00Z");
+  if (*terms.expires <= std::time(nullptr)) throw Error(ErrorKind::kUsage, "--expires " + expires + " is over already");
 }
 
 PackRequest validated(const Arguments& arguments) {
@@ -228,6 +260,14 @@ PackRequest validated(const Arguments& arguments) {
   }
   require_match(request.bundle_name, "--bundle-name", "(?!\\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._+-]{0,63}");
   require_match(request.bundle_version, "--bundle-version", "[A-Za-z0-9._+-]{1,64}");
+  validate_terms(arguments.expires, request.beside);
+  if (!request.beside.key.empty() && request.format.format != Format::kTarZst) {
+    throw Error(ErrorKind::kUsage,
+                "--sign is for tar.zst, whose table of contents it signs: sign another format's file with minisign");
+  }
+  if ((request.report || !request.explain.empty()) && !(request.beside.sbom.empty() && request.beside.key.empty())) {
+    throw Error(ErrorKind::kUsage, "--report and --explain pack nothing: leave out --sbom and --sign");
+  }
   request.input.missing_files = tolerance(arguments.ignore_missing);
   request.input.editable_packages = tolerance(arguments.ignore_editable);
   request.input.outside_links = tolerance(arguments.allow_outside);
@@ -246,14 +286,22 @@ PackRequest validated(const Arguments& arguments) {
   return request;
 }
 
-int run(const Arguments& arguments, const CLI::App& validate) {
+int run(const Arguments& arguments, const CLI::App& validate, const CLI::App& keygen) {
+  if (keygen.parsed()) {
+    KeygenRequest request = arguments.keygen;
+    request.encryption = arguments.unencrypted ? KeyEncryption::kNone : KeyEncryption::kPassword;
+    request.result = arguments.json ? Output::kJson : Output::kText;
+    run_keygen(request);
+    return 0;
+  }
   if (validate.parsed()) {
     const bool valid = run_validate(arguments.validated, arguments.json ? Output::kJson : Output::kText);
     return valid ? 0 : bundle::exit_code(ErrorKind::kCannotPack);
   }
   const PackRequest request = validated(arguments);
-  const Interrupt interrupt;  // before any thread starts
-  run_pack(request, interrupt);
+  Companions companions(request.beside);  // a password's prompt wants the signals
+  const Interrupt interrupt;              // before any thread starts
+  run_pack(request, companions, interrupt);
   return 0;
 }
 
@@ -276,6 +324,13 @@ int run_pack_program(int argc, const char* const* argv) {
       app.add_subcommand("validate", "check a manifest and its inputs: every fault, with its JSON pointer");
   validate->add_option("MANIFEST", arguments.validated, "the manifest")->required();
   validate->add_flag("--json", arguments.json, "print the result as JSON");
+  CLI::App* const keygen = app.add_subcommand("keygen",
+                                              "make a key pair in minisign's formats, NAME.key and NAME.pub; the "
+                                              "password comes from HOLDALL_KEY_PASSWORD or the "
+                                              "terminal");
+  keygen->add_option("-o,--output", arguments.keygen.name, "the files' name")->type_name("NAME")->required();
+  keygen->add_flag("--unencrypted", arguments.unencrypted, "no password: whoever has NAME.key can sign");
+  keygen->add_flag("--json", arguments.json, "print the result as JSON");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -285,7 +340,7 @@ int run_pack_program(int argc, const char* const* argv) {
     return bundle::exit_code(ErrorKind::kUsage);
   }
   try {
-    const int status = run(arguments, *validate);
+    const int status = run(arguments, *validate, *keygen);
     std::cout.flush();
     if (!std::cout) throw Error(ErrorKind::kStorage, "cannot write to standard output");
     return status;
