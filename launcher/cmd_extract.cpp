@@ -15,6 +15,7 @@
 #include "launcher/options.h"
 #include "launcher/progress.h"
 #include "launcher/source.h"
+#include "launcher/trust.h"
 
 namespace holdall::launcher {
 namespace {
@@ -26,7 +27,7 @@ using bundle::ErrorKind;
 struct ExtractCommandOptions {
   CommonOptions common;
   std::string source, folder;
-  bool insecure = false;
+  TrustOptions trust;
 };
 
 // The destination: empty or made here; emptied again unless kept.
@@ -77,10 +78,11 @@ class Destination {
 
 void extract_source(const ExtractCommandOptions& options) {
   const Source source = Source::open(options.source);
-  check_trust(source, options.insecure, options.common.verbosity);
+  const std::optional<SignedBundle> trusted = check_trust(source, options.trust, options.common.verbosity);
   const InterruptGuard interrupt;
   Destination destination(options.folder);
   const bundle::Reader reader = source.reader(destination.path(), 0);
+  if (trusted) require_signed(trusted->release, reader, options.source);
   Progress progress("unpacking", options.common.verbosity);
   bundle::ExtractOptions how;
   how.purpose = bundle::ExtractPurpose::kUnpack;
@@ -102,7 +104,7 @@ void add_extract(CLI::App& app, CommandResult& /*result*/) {
       "unpack, verify and relocate into a folder, without a store; print its path; as tar, do not wait for the disk");
   command->add_option("SOURCE", options->source, "bundle: a file, or - for standard input")->required();
   command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
-  command->add_flag("--insecure", options->insecure, "accept standard input without a signature");
+  add_trust_options(*command, options->trust);
   add_common_options(*command, options->common);
   command->callback([options] { extract_source(*options); });
 }

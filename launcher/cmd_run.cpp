@@ -25,7 +25,6 @@ using bundle::ErrorKind;
 struct RunOptions {
   ObtainOptions obtain;
   ServiceOptions service;
-  std::string key;
   bool detach = false;
 };
 
@@ -51,9 +50,6 @@ void check_service(const bundle::BundleInfo& info, const RunOptions& options) {
 }
 
 int run(RunOptions& options) {
-  if (!options.key.empty())
-    throw Error(ErrorKind::kTrust, "cannot check '" + options.obtain.source + "' against '" + options.key +
-                                       "': this version has no signatures: leave out --key");
   if (!options.service.model.empty())
     options.service.model = std::filesystem::absolute(options.service.model).lexically_normal().string();
 
@@ -97,7 +93,6 @@ void add_run(CLI::App& app, CommandResult& result) {
   command->add_option("--health-port", options->service.health_port, "port of its health pages; 0: any free one [0]")
       ->check(CLI::Range(0, 65535));
   command->add_option("--device", options->service.device, "auto, cpu, cuda:N, … [auto]");
-  command->add_option("--key", options->key, "public key that the bundle must be signed with");
   command->add_flag("--detach", options->detach, "return once it is ready, and leave it in the background");
   command->add_option("ARGS", options->service.arguments, "arguments for the service, after --");
   command->callback([options, &result] { result.exit_code = run(*options); });

@@ -12,6 +12,7 @@
 #include "launcher/options.h"
 #include "launcher/progress.h"
 #include "launcher/source.h"
+#include "launcher/trust.h"
 
 namespace holdall::launcher {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 struct VerifyOptions {
   CommonOptions common;
   std::string subject;
+  TrustOptions trust;
 };
 
 bundle::VerifyReport verify_release(const VerifyOptions& options) {
@@ -37,20 +39,39 @@ bundle::VerifyReport verify_source(const std::string& given) {
                         std::max(1U, std::thread::hardware_concurrency()));
 }
 
+// Who has signed it is settled before anything of it is parsed.
+bundle::VerifyReport verify_signed(const VerifyOptions& options, bundle::Release& release) {
+  release = load_signed(options.subject, options.trust).release;
+  const std::shared_ptr<const bundle::RandomAccess> archive = bundle::open_file(options.subject);
+  require_signed_bytes(release, *archive, options.subject);
+  const bundle::Reader reader = bundle::Reader::open(archive);
+  require_signed(release, reader, options.subject);
+  return bundle::verify(reader, std::max(1U, std::thread::hardware_concurrency()));
+}
+
 int verify_subject(const VerifyOptions& options) {
   const bool is_source = options.subject == "-" || options.subject.find('/') != std::string::npos ||
                          std::filesystem::exists(options.subject);
-  const bundle::VerifyReport report = is_source ? verify_source(options.subject) : verify_release(options);
+  const bool checks_signature = !options.trust.key.empty();
+  if (checks_signature && (!is_source || options.subject == "-"))
+    throw bundle::Error(bundle::ErrorKind::kUsage,
+                        "cannot check '" + options.subject + "' against a key: --key is for the file of an archive");
+  bundle::Release release;
+  const bundle::VerifyReport report = checks_signature ? verify_signed(options, release)
+                                      : is_source      ? verify_source(options.subject)
+                                                       : verify_release(options);
   if (options.common.json) {
-    const nlohmann::ordered_json result{{"ok", report.ok()},
-                                        {"files", report.files},
-                                        {"bytes", report.bytes},
-                                        {"frames", report.frames},
-                                        {"faults", report.faults}};
+    nlohmann::ordered_json result{{"ok", report.ok()},
+                                  {"files", report.files},
+                                  {"bytes", report.bytes},
+                                  {"frames", report.frames},
+                                  {"faults", report.faults}};
+    if (checks_signature) result["signed"] = nlohmann::ordered_json::parse(to_json(release));
     std::cout << result.dump(2) << '\n';
   } else {
     for (const std::string& fault : report.faults) std::cout << fault << '\n';
     if (report.ok()) std::cout << "ok: " << report.files << " files, " << human_bytes(report.bytes) << '\n';
+    if (report.ok() && checks_signature) std::cout << "signed: " << release.name << ' ' << release.version << '\n';
   }
   return report.ok() ? 0 : exit_code(bundle::ErrorKind::kBadBundle);
 }
@@ -61,6 +82,7 @@ void add_verify(CLI::App& app, CommandResult& result) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "read every byte of an archive or of an installed release");
   command->add_option("SOURCE|ID", options->subject, "a file, - for standard input, or a release id")->required();
+  add_signature_options(*command, options->trust);
   add_common_options(*command, options->common);
   command->callback([options, &result] { result.exit_code = verify_subject(*options); });
 }

@@ -32,14 +32,14 @@ void add_obtain_options(CLI::App& command, ObtainOptions& options) {
   command.add_flag_callback(
       "-v,--verbose", [&options] { options.common.verbosity = Verbosity::kVerbose; }, "also say what the doctor found");
   command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
-  command.add_flag("--insecure", options.insecure, "accept standard input without a signature");
+  add_trust_options(command, options.trust);
   command.add_option("--max-size", options.max_size, "largest standard input to accept, e.g. 20GB [any]")
       ->transform(CLI::AsSizeValue(true));
 }
 
 Obtained obtain(const ObtainOptions& options) {
   const Source source = Source::open(options.source);
-  check_trust(source, options.insecure, options.common.verbosity);
+  const std::optional<SignedBundle> trusted = check_trust(source, options.trust, options.common.verbosity);
   if (options.check) options.check(source.info());
   examine(source.info(), options);
   if (options.examined) options.examined();
@@ -49,17 +49,22 @@ Obtained obtain(const ObtainOptions& options) {
   if (source.kind() != SourceKind::kPipe) reader.emplace(source.reader({}, 0));
   if (reader) require_installable(*reader);
 
+  if (reader && trusted) require_signed(trusted->release, *reader, options.source);
+
   Store::OpenOptions how = options.common.open_options();
   how.create = true;
   const std::string& name = options.common.name.empty() ? source.info().name : options.common.name;
   Store store = Store::open(options.common.store_root(), name, how);
   StoreLock lock = store.lock(options.common.lock_timeout());
-  if (!reader) reader.emplace(source.reader(store.path() + "/partial", options.max_size));
+  if (!reader) {
+    reader.emplace(source.reader(store.path() + "/partial", options.max_size));
+    if (trusted) require_signed(trusted->release, *reader, options.source);
+  }
   if (to_json(reader->info()) != to_json(source.info()))
     throw Error(ErrorKind::kBadBundle, "'" + options.source + "' changed while it was read");
 
   InstallOptions install_options;
-  install_options.release_json = source.release_json();
+  install_options.release_json = trusted ? trusted->json : source.release_json();
   Progress progress("unpacking", options.common.verbosity);
   install_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   InstallResult result = install(store, lock, *reader, install_options);

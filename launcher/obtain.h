@@ -8,6 +8,7 @@
 #include "launcher/install.h"
 #include "launcher/options.h"
 #include "launcher/source.h"
+#include "launcher/trust.h"
 
 namespace holdall::launcher {
 
@@ -15,13 +16,13 @@ struct ObtainOptions {
   CommonOptions common;
   std::string source;
   bool allow_cpu = false;
-  bool insecure = false;
+  TrustOptions trust;
   std::uint64_t max_size = 0;                            // of standard input, bytes; 0: any
   std::function<void(const bundle::BundleInfo&)> check;  // may refuse, before the doctor and anything written
   std::function<void()> examined;                        // the doctor has let it pass
 };
 
-// Declares SOURCE, the common options, --allow-cpu, --insecure and --max-size.
+// Declares SOURCE, the common options, --allow-cpu, --max-size and those of trust.
 void add_obtain_options(CLI::App& command, ObtainOptions& options);
 
 struct Obtained {
@@ -32,7 +33,7 @@ struct Obtained {
 };
 
 // Progress, warnings and the doctor's refusal go to stderr. Throws Error{kIncompatible} or Error{kStorage} when the
-// host cannot run the bundle, Error{kTrust} for a pipe without --insecure, and what install() throws.
+// host cannot run the bundle, what check_trust() throws, and what install() throws.
 Obtained obtain(const ObtainOptions& options);
 
 }  // namespace holdall::launcher

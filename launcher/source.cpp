@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iostream>
 #include <span>
 
 #include "bundle/error.h"
@@ -172,15 +171,6 @@ std::string Source::release_json() const {
   const std::string path = given_ + ".release.json";
   if (kind_ != SourceKind::kFile || !exists({AT_FDCWD, path})) return {};
   return read_file({AT_FDCWD, path}, kLargestDescription);
-}
-
-void check_trust(const Source& source, bool insecure, Verbosity verbosity) {
-  if (insecure) return;
-  if (source.kind() == SourceKind::kPipe)
-    throw Error(ErrorKind::kTrust,
-                "cannot trust '-': a piped bundle needs a signature: give --insecure to accept it as it is");
-  if (verbosity != Verbosity::kQuiet)
-    std::cerr << "warning: '" << source.given() << "' is not signed: accepted because it is a local file\n";
 }
 
 }  // namespace holdall::launcher

@@ -38,7 +38,4 @@ class Source {
   std::vector<std::byte> head_;  // of a pipe: what was read from it
 };
 
-// A local file without a signature gets a line of warning; a pipe is refused with Error{kTrust} unless `insecure`.
-void check_trust(const Source& source, bool insecure, Verbosity verbosity);
-
 }  // namespace holdall::launcher

@@ -6,7 +6,7 @@ expect 0 holdall install demo.tar.zst
 id=$(cat out)
 [[ "$id" =~ ^demo-1\.0\.0-[0-9a-f]{12}$ ]] || fail "not a release id: '$id'"
 same "$(grep -c warning err)" 1
-says "'demo.tar.zst' is not signed"
+says "the signature of 'demo.tar.zst' was not checked"
 same "$("root/demo/releases/$id/tree/bin/hi")" "hello from 1.0.0"
 expect 0 holdall verify "$id"
 

@@ -1,0 +1,95 @@
+#include "launcher/trust.h"
+
+#include <fcntl.h>
+
+#include <CLI/CLI.hpp>
+#include <ctime>
+#include <iostream>
+
+#include "bundle/error.h"
+#include "launcher/disk.h"
+
+namespace holdall::launcher {
+namespace {
+
+using bundle::Error;
+using bundle::ErrorKind;
+
+constexpr std::size_t kLargestKey = 4096;
+constexpr std::size_t kLargestRelease = 64 * 1024;
+constexpr std::size_t kLargestSignature = 16 * 1024;  // two comments and 140 bytes
+constexpr std::size_t kEncodedKey = 56;               // base64 of a public key
+
+bundle::PublicKey load_public_key(const std::string& given) {
+  if (exists({AT_FDCWD, given})) return bundle::parse_public_key(read_file({AT_FDCWD, given}, kLargestKey), given);
+  if (given.size() == kEncodedKey && given.starts_with("RW")) return bundle::parse_public_key(given, given);
+  throw Error(ErrorKind::kNotFound, "cannot find public key '" + given + "'");
+}
+
+std::string read_beside(const std::string& source, const std::string& path, std::size_t limit) {
+  if (!exists({AT_FDCWD, path}))
+    throw Error(ErrorKind::kTrust,
+                "cannot trust '" + source + "': there is no '" + path + "': get it from where the archive comes from");
+  return read_file({AT_FDCWD, path}, limit);
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& why) {
+  throw Error(ErrorKind::kTrust, "'" + name + "' is not the archive that was signed: " + why);
+}
+
+}  // namespace
+
+void add_signature_options(CLI::App& command, TrustOptions& options) {
+  CLI::Option* const key = command.add_option(
+      "--key", options.key,
+      "minisign public key, a file or its base64, that the bundle's release.json must be signed with");
+  command.add_option("--release", options.release, "the release.json, its .minisig beside it [SOURCE.release.json]")
+      ->needs(key);
+}
+
+void add_trust_options(CLI::App& command, TrustOptions& options) {
+  add_signature_options(command, options);
+  command.add_flag("--insecure", options.insecure, "accept standard input without a signature")
+      ->excludes(command.get_option("--key"));
+}
+
+SignedBundle load_signed(const std::string& source, const TrustOptions& options) {
+  const bundle::PublicKey key = load_public_key(options.key);
+  if (options.release.empty() && source == "-")
+    throw Error(ErrorKind::kUsage, "cannot check '-' against a key: say with --release where its release.json is");
+  bundle::SignedRelease files;
+  files.json_name = options.release.empty() ? source + ".release.json" : options.release;
+  files.signature_name = files.json_name + ".minisig";
+  files.json = read_beside(source, files.json_name, kLargestRelease);
+  files.signature = read_beside(source, files.signature_name, kLargestSignature);
+  bundle::Release release = verify_release(files, key, std::time(nullptr));
+  return {std::move(release), std::move(files.json)};
+}
+
+std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions& options, Verbosity verbosity) {
+  if (!options.key.empty()) return load_signed(source.given(), options);
+  if (options.insecure) return std::nullopt;
+  if (source.kind() == SourceKind::kPipe)
+    throw Error(ErrorKind::kTrust,
+                "cannot trust '-': a piped bundle needs a signature: give --key and --release, or --insecure to accept "
+                "it as it is");
+  if (verbosity != Verbosity::kQuiet)
+    std::cerr << "warning: the signature of '" << source.given()
+              << "' was not checked (--key): accepted because it is a local file\n";
+  return std::nullopt;
+}
+
+void require_signed(const bundle::Release& release, const bundle::Reader& archive, const std::string& name) {
+  if (const std::string why = difference(release, archive); !why.empty()) refuse(name, why);
+}
+
+void require_signed_bytes(const bundle::Release& release, const bundle::RandomAccess& archive,
+                          const std::string& name) {
+  if (archive.size() != release.archive_bytes)
+    refuse(name,
+           "it has " + std::to_string(archive.size()) + " bytes, signed are " + std::to_string(release.archive_bytes));
+  const bundle::Digest digest = archive_digest(archive);
+  if (digest != release.archive_digest) refuse(name, "its sha256 is " + bundle::to_hex(digest));
+}
+
+}  // namespace holdall::launcher

@@ -1,0 +1,41 @@
+// Whom a bundle comes from: what its publisher has signed (SOURCE.release.json and .minisig), or the user's word.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "bundle/release.h"
+#include "launcher/options.h"
+#include "launcher/source.h"
+
+namespace holdall::launcher {
+
+struct TrustOptions {
+  std::string key;      // a minisign public key: a file, or its line of base64; empty: none
+  std::string release;  // the release.json, with its signature beside it; empty: SOURCE.release.json
+  bool insecure = false;
+};
+
+// Declares --key and --release, and --insecure which excludes them.
+void add_signature_options(CLI::App& command, TrustOptions& options);
+void add_trust_options(CLI::App& command, TrustOptions& options);
+
+struct SignedBundle {
+  bundle::Release release;
+  std::string json;  // of the release, as it was signed
+};
+
+// With a key: what that key has signed. Throws Error{kTrust} if one of the two files is missing, malformed, expired or
+// not signed with it, Error{kNotFound, kStorage} for the key. Reads nothing of the bundle.
+SignedBundle load_signed(const std::string& source, const TrustOptions& options);
+
+// With a key, load_signed(). Without one, a local file gets a line of warning, and a pipe is refused with Error{kTrust}
+// unless --insecure is given.
+std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions& options, Verbosity verbosity);
+
+// Throw Error{kTrust} unless the archive called `name` is the one that was signed. The first compares its table of
+// contents: enough for whoever takes nothing from the archive but what that table proves. The second reads all of it.
+void require_signed(const bundle::Release& release, const bundle::Reader& archive, const std::string& name);
+void require_signed_bytes(const bundle::Release& release, const bundle::RandomAccess& archive, const std::string& name);
+
+}  // namespace holdall::launcher
