@@ -93,11 +93,11 @@ TEST(Pack, PutsEverythingInItsPlaceInStartUpOrder) {
   for (const bundle::Entry& entry : reader.toc().entries) {
     if (entry.type == bundle::EntryType::kRegular) paths.push_back(entry.path);
   }
-  EXPECT_EQ(paths,
-            (std::vector<std::string>{"holdall/bundle.json", "bin/serve", "lib/libcudart.so.13", "lib/libtorch_x.so",
-                                      "holdall/relocations.json", "holdall/sbom.cdx.json", "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
-                                      "share/licenses/torch-2.0/License.txt", "share/prefix.txt", "model/config.json",
-                                      "model/weights.bin"}));
+  EXPECT_EQ(paths, (std::vector<std::string>{"holdall/bundle.json", "bin/serve", "lib/libcudart.so.13",
+                                             "lib/libtorch_x.so", "holdall/relocations.json", "holdall/sbom.cdx.json",
+                                             "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
+                                             "share/licenses/torch-2.0/License.txt", "share/prefix.txt",
+                                             "model/config.json", "model/weights.bin"}));
   EXPECT_TRUE(bundle::verify(reader, 1).ok());
   EXPECT_EQ(reader.info().layers, (std::vector<std::string>{"cuda", "runtime", "app", "model"}));
   EXPECT_EQ(reader.info().model->bytes, 100'002U);
