@@ -3,9 +3,14 @@
 
 #include "tests/fuzz/fuzz.h"
 
+namespace {
+
+struct Asked {};  // for a password
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace holdall;
-  struct Asked {};
   try {
     return fuzz::refuses_only_as<bundle::Error>({bundle::ErrorKind::kTrust}, [&] {
       const auto key =
