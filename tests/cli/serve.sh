@@ -38,7 +38,9 @@ pack 1.0.1
 pack 2.0.0 'status=golden edit differs' exit_before_ready=1
 
 expect 7 "$holdall" status
-expect 4 "$holdall" run demo-1.0.0.tar.zst --key some.pub
+"$HOLDALL_BIN/holdall-pack" keygen --unencrypted -o publisher >out
+expect 4 "$holdall" run demo-1.0.0.tar.zst --key publisher.pub
+says err 'release.json'
 expect 2 "$holdall" run demo-1.0.0.tar.zst --device cuda:0
 [ ! -e root ] || fail "a refused run left something behind"
 
