@@ -192,7 +192,7 @@ void AtomicFile::give_name() {
   throw system_error(errno, "create", path_);
 }
 
-void AtomicFile::commit() {
+void AtomicFile::finish() {
   flush();
   if (const int error = syncer_ ? syncer_->stop() : 0; error != 0) throw system_error(error, "write", path_);
   if (::fsync(fd_) != 0) throw system_error(errno, "write", path_);
@@ -200,6 +200,10 @@ void AtomicFile::commit() {
   const int fd = fd_;
   fd_ = -1;
   if (::close(fd) != 0) throw system_error(errno, "write", path_);
+}
+
+void AtomicFile::commit() {
+  if (fd_ >= 0) finish();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw system_error(errno, "create", path_);
   temporary_.clear();
   const int folder = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

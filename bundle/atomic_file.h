@@ -22,7 +22,8 @@ class AtomicFile {
   ~AtomicFile();
 
   void write(std::span<const std::byte> data);
-  void commit();  // once
+  void finish();  // once, after the last write; all of it is on the disk, and only a rename is left for commit()
+  void commit();  // once; finishes first where that is not done
 
   // Open for reading and writing; stays ours. For another program to write to instead of write(), and to read back.
   int descriptor() const { return fd_; }

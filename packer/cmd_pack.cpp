@@ -4,6 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "bundle/atomic_file.h"
 #include "bundle/error.h"
 #include "bundle/frame.h"
 #include "packer/base_option.h"
@@ -74,22 +75,60 @@ bool packs(const PackRequest& request) {
   return request.explain.empty() && !request.report;
 }
 
-// With --force, folders of the output are made, as conda-pack does.
-void check_output(const PackRequest& request) {
-  if (!packs(request)) return;
+// The archive first.
+std::vector<std::string> outputs_of(const PackRequest& request, const Companions& companions) {
+  std::vector<std::string> paths = companions.paths(request.output);
+  paths.insert(paths.begin(), request.output);
+  return paths;
+}
+
+// Where a rename to `path` takes place: in the folder that a link to it leads to.
+fs::path place_of(const std::string& path) {
+  const fs::path given = fs::absolute(path);
   std::error_code error;
-  if (request.overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(request.output, error))) {
-    throw Error(ErrorKind::kUsage, "output '" + request.output + "' exists: pass --force to replace it");
+  const fs::path folder = fs::weakly_canonical(given.parent_path(), error);
+  return (error ? given.parent_path().lexically_normal() : folder) / given.filename();
+}
+
+bool lies_in(const fs::path& folder, const fs::path& path) {
+  return std::ranges::mismatch(folder, path).in1 == folder.end();
+}
+
+// Nothing is lost: neither what --force has not said to replace, nor one output by another.
+void check_outputs(const PackRequest& request, const Companions& companions) {
+  if (!packs(request)) return;
+  std::vector<fs::path> places;
+  if (!request.remember.empty()) places.push_back(place_of(request.remember));
+  for (const std::string& path : outputs_of(request, companions)) {
+    std::error_code error;
+    if (request.overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(path, error)))
+      throw Error(ErrorKind::kUsage, "output '" + path + "' exists: pass --force to replace it");
+    const fs::path place = place_of(path);
+    if (std::ranges::any_of(places, [&](const fs::path& other) { return lies_in(other, place); }))
+      throw Error(ErrorKind::kUsage, "two outputs have one name, or one lies in the other: '" + path + "'");
+    places.push_back(place);
   }
   if (request.format.format == Format::kNoArchive && !may_be_replaced(request.output, request.arcroot)) {
     throw Error(
         ErrorKind::kUsage,
         "output '" + request.output + "' is a folder that holds something else than a packed tree: it is not replaced");
   }
-  const fs::path folder = fs::path(request.output).parent_path();
-  if (request.overwrite == Overwrite::kForce && !folder.empty()) {
-    fs::create_directories(folder, error);
+}
+
+// Before anything that takes long. With --force, folders of the outputs are made, as conda-pack does. What cannot be
+// made is found by making it, and leaving it at that.
+void try_outputs(const PackRequest& request, const Companions& companions) {
+  check_outputs(request, companions);
+  if (!packs(request)) return;
+  for (const std::string& path : outputs_of(request, companions)) {
+    const fs::path folder = fs::path(path).parent_path();
+    std::error_code error;
+    if (request.overwrite == Overwrite::kForce && !folder.empty()) fs::create_directories(folder, error);
     if (error) throw bundle::system_error(error.value(), "make the folder", folder.string());
+    if (path == request.output && request.format.format == Format::kNoArchive)
+      FolderOutput(path, 0);
+    else
+      bundle::AtomicFile{path};
   }
 }
 
@@ -99,7 +138,7 @@ void refuse_output_inside(const PackRequest& request, const std::string& folder)
   std::error_code error;
   const fs::path inside = fs::canonical(folder, error);
   const fs::path output = fs::weakly_canonical(fs::absolute(request.output));
-  if (!error && std::ranges::mismatch(output, inside).in1 == output.end()) {
+  if (!error && lies_in(output, inside)) {
     throw Error(ErrorKind::kUsage,
                 "output '" + request.output + "' is or holds what is packed, '" + folder + "': name another with -o");
   }
@@ -124,13 +163,23 @@ std::string bundle_name_of(const std::string& folder) {
   return name.substr(0, 64);
 }
 
-PackPlan plan_manifest(PackRequest& request, Remembered* remembered, const Interrupt& interrupt) {
+// What a run has at hand.
+struct Run {
+  PackRequest& request;
+  const Companions& companions;
+  Remembered* remembered;  // or nullptr
+  const Interrupt& interrupt;
+};
+
+PackPlan plan_manifest(const Run& run) {
+  PackRequest& request = run.request;
   Manifest manifest = load_manifest(request.manifest);
   if (request.bundle_name) manifest.name = *request.bundle_name;
   if (request.bundle_version) manifest.version = *request.bundle_version;
   if (request.output.empty()) request.output = manifest.name + "." + request.format.suffix;
-  check_output(request);
-  provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, interrupt,
+  run.companions.check_version(manifest.version);
+  try_outputs(request, run.companions);
+  provide_inputs(manifest, request.provide ? Providing::kRun : Providing::kRefuse, run.interrupt,
                  [&](const std::string& line) { say(request.verbosity, line); });
   if (const auto faults = check_inputs(manifest); !faults.empty()) {
     throw Error(ErrorKind::kCannotPack, describe_faults(manifest.path, faults));
@@ -144,9 +193,9 @@ PackPlan plan_manifest(PackRequest& request, Remembered* remembered, const Inter
     refuse_output_inside(request, input.folder);
   }
   return plan_service(manifest, this_machine(),
-                      {.check = [&] { interrupt.check(); },
+                      {.check = [&] { run.interrupt.check(); },
                        .threads = request.threads,
-                       .remembered = remembered,
+                       .remembered = run.remembered,
                        .slimming = request.slimming,
                        .vendor_edits = request.vendor_edits,
                        .shebang = request.shebang,
@@ -160,7 +209,8 @@ std::string find_launcher() {
   return !error && fs::is_regular_file(launcher, error) ? launcher.string() : "";
 }
 
-PackPlan plan_prefix(PackRequest& request, Remembered* remembered, const Interrupt& interrupt) {
+PackPlan plan_prefix(const Run& run) {
+  PackRequest& request = run.request;
   const CondaSurroundings conda = this_machines_conda();
   const std::string given = !request.prefix.empty()        ? request.prefix
                             : !request.environment.empty() ? find_environment(request.environment, conda)
@@ -170,18 +220,20 @@ PackPlan plan_prefix(PackRequest& request, Remembered* remembered, const Interru
   kind_of_input(folder);  // is it there?
   const std::string name = request.bundle_name.value_or(bundle_name_of(folder));
   if (request.output.empty()) request.output = name + "." + request.format.suffix;
-  check_output(request);
+  const std::string version = request.bundle_version.value_or("0");
+  run.companions.check_version(version);
   refuse_output_inside(request, folder);
+  try_outputs(request, run.companions);
   request.input.folder = folder;
   say(request.verbosity, "collecting '" + folder + "'");
-  const auto check = [&] { interrupt.check(); };
+  const auto check = [&] { run.interrupt.check(); };
   const Collection collection = collect({request.input}, check);
-  EnvironmentOptions options{.name = name, .version = request.bundle_version.value_or("0")};
+  EnvironmentOptions options{.name = name, .version = version};
   options.dest_prefix = request.dest_prefix;
   options.shebang = request.shebang;
   options.mtime = request.mtime;
   options.threads = request.threads;
-  options.remembered = remembered;
+  options.remembered = run.remembered;
   options.slimming = request.slimming;
   // As conda-pack does, an environment for one place gets no conda-unpack.
   if (request.dest_prefix.empty()) options.launcher = find_launcher();
@@ -211,8 +263,8 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
   const auto remembered = request.remember.empty() ? nullptr : std::make_unique<Remembered>(request.remember);
   if (remembered)
     remembered->depend_on("holdall-pack", HOLDALL_VERSION ", zstd " + bundle::frame_encoding(request.level));
-  PackPlan plan = request.manifest.empty() ? plan_prefix(request, remembered.get(), interrupt)
-                                           : plan_manifest(request, remembered.get(), interrupt);
+  const Run run{request, companions, remembered.get(), interrupt};
+  PackPlan plan = request.manifest.empty() ? plan_prefix(run) : plan_manifest(run);
   if (format == Format::kZip && !request.zip_symlinks) copy_linked_files(plan);
   put_below(plan, request.arcroot);
   if (format == Format::kZip) check_zip(plan, request.zip64);
@@ -221,7 +273,6 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
     explain(plan, request.explain);
     return;
   }
-  if (packs(request)) companions.check(request.output, plan.info, request.overwrite);
   for (const std::string& warning : plan.warnings) say(request.verbosity, "warning: " + warning);
   if (request.report) {
     const PackReport report = make_report(plan, request.threads, [&] { interrupt.check(); });
@@ -264,8 +315,8 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
     say(request.verbosity, line);
   }
   interrupt.check();
-  check_output(request);
   companions.prepare(request.output, plan, result.summary);
+  check_outputs(request, companions);  // somebody else may have made them meanwhile
   output->commit();
   companions.commit();
   if (remembered) save(*remembered, tell);

@@ -18,6 +18,7 @@
 namespace holdall::packer {
 
 enum class Output { kText, kJson };
+enum class Overwrite { kRefuse, kForce };
 
 // `holdall-pack [-n NAME | -p PREFIX | -m MANIFEST] …`, validated. Of the three at most one is given; with none, the
 // active environment is meant.
@@ -50,7 +51,8 @@ struct PackRequest {
 };
 
 // Writes the archive and what goes beside it (`companions`, of request.beside), and prints its path, or the JSON.
-// Throws bundle::Error; then there is no output file.
+// Throws bundle::Error; then none of them is there. Only a disk that fails while they get their names, the last step,
+// can leave some of them.
 void run_pack(const PackRequest& request, Companions& companions, const Interrupt& interrupt);
 
 // Prints every fault with its JSON pointer, or that there is none. False if there is a fault.

@@ -1,7 +1,5 @@
 #include "packer/companions.h"
 
-#include <filesystem>
-#include <set>
 #include <utility>
 
 #include "bundle/byte_order.h"
@@ -13,7 +11,6 @@
 namespace holdall::packer {
 namespace {
 
-namespace fs = std::filesystem;
 using bundle::Error;
 using bundle::ErrorKind;
 
@@ -38,22 +35,16 @@ std::vector<std::string> Companions::paths(const std::string& archive) const {
   return result;
 }
 
-void Companions::check(const std::string& archive, const bundle::BundleInfo& info, Overwrite overwrite) const {
-  std::set<fs::path> places{fs::absolute(archive).lexically_normal()};
-  for (const std::string& path : paths(archive)) {
-    std::error_code error;
-    if (!places.insert(fs::absolute(path).lexically_normal()).second)
-      throw Error(ErrorKind::kUsage, "two outputs have one name, '" + path + "'");
-    if (overwrite == Overwrite::kRefuse && fs::exists(fs::symlink_status(path, error)))
-      throw Error(ErrorKind::kUsage, "output '" + path + "' exists: pass --force to replace it");
-  }
+void Companions::check_version(const std::string& version) const {
   const std::string& least = request_.terms.min_version;
-  if (key_ && !least.empty() && bundle::compare_release_versions(info.version, least) < 0)
-    throw Error(ErrorKind::kUsage, "--min-version " + least + " is above the version that is packed, " + info.version);
+  if (key_ && !least.empty() && bundle::compare_release_versions(version, least) < 0)
+    throw Error(ErrorKind::kUsage, "--min-version " + least + " is above the version that is packed, " + version);
 }
 
 void Companions::add(const std::string& path, const std::string& contents) {
-  files_.emplace_back(path).write(bundle::as_byte_span(contents));
+  bundle::AtomicFile& file = files_.emplace_back(path);
+  file.write(bundle::as_byte_span(contents));
+  file.finish();
 }
 
 void Companions::prepare(const std::string& archive, const PackPlan& plan, const bundle::WriteSummary& summary) {

@@ -14,8 +14,6 @@
 
 namespace holdall::packer {
 
-enum class Overwrite { kRefuse, kForce };
-
 struct CompanionRequest {
   std::string sbom;  // the file; empty: none
   std::string key;   // file of a secret key; empty: the archive is not signed
@@ -30,12 +28,15 @@ class Companions {
 
   bool signs() const { return key_.has_value(); }
 
-  // Before anything is packed. Throws Error{kUsage}: one of the files exists and is not to be replaced, two have one
-  // name, or the release would be below its own min_version.
-  void check(const std::string& archive, const bundle::BundleInfo& info, Overwrite overwrite) const;
+  // Of the files that will be there.
+  std::vector<std::string> paths(const std::string& archive) const;
 
-  // Writes them without a name, once the archive is whole; `summary` has its digest if it is to be signed. Then
-  // commit(), after the archive's, gives them their names, the signature last. Without it nothing is left of them.
+  // Throws Error{kUsage} if a release of that version would be below its own min_version.
+  void check_version(const std::string& version) const;
+
+  // Brings them to the disk under temporary names, once the archive is whole; `summary` has its digest if it is to be
+  // signed. Then commit(), after the archive's, only renames them, the signature last. Without it nothing is left of
+  // them.
   void prepare(const std::string& archive, const PackPlan& plan, const bundle::WriteSummary& summary);
   void commit();
 
@@ -43,7 +44,6 @@ class Companions {
   std::vector<std::pair<std::string, std::string>> describe(const std::string& archive) const;
 
  private:
-  std::vector<std::string> paths(const std::string& archive) const;
   void add(const std::string& path, const std::string& contents);
 
   CompanionRequest request_;

@@ -43,7 +43,11 @@ class BundleFile final : public PackOutput {
   void add(bundle::Entry entry, bundle::ByteSource source) override {
     writer_.add(std::move(entry), std::move(source));
   }
-  bundle::WriteSummary finish() override { return writer_.finish(); }
+  bundle::WriteSummary finish() override {
+    const bundle::WriteSummary summary = writer_.finish();
+    file_.finish();
+    return summary;
+  }
   const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
   bundle::Writer* frames() override { return &writer_; }
   void commit() override { file_.commit(); }
@@ -67,6 +71,7 @@ class ForeignFile final : public PackOutput {
   bundle::WriteSummary finish() override {
     bundle::WriteSummary summary = archive_.finish();
     if (options_.format == Format::kSquashfs) read_back();
+    file_.finish();
     summary.archive_bytes = bytes_;
     if (options_.archive_digest == bundle::ArchiveDigest::kCompute) summary.archive_digest = hash_.finish();
     return summary;

@@ -112,6 +112,23 @@ TEST(AtomicFile, ReplacesOnlyAtCommit) {
   EXPECT_EQ(files_in(folder.path()), 1u);
 }
 
+TEST(AtomicFile, HasAllOfItOnTheDiskBeforeItHasItsName) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "out";
+  {
+    AtomicFile dropped(path);
+    dropped.write(bytes_of("dropped"));
+    dropped.finish();
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+  AtomicFile file(path);
+  file.write(bytes_of("whole"));
+  file.finish();
+  EXPECT_FALSE(fs::exists(path));
+  file.commit();
+  EXPECT_EQ(contents_of(path), "whole");
+}
+
 // Sizes at and beside the blocks that are written at a time; the largest is synced while it is written.
 TEST(AtomicFile, HoldsEveryByteWhateverTheSizesOfTheWrites) {
   const TemporaryFolder folder;

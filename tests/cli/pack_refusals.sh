@@ -22,6 +22,34 @@ expect 2 "$pack" -m src/manifest.json -o made/x.tar.zst; says "exists: pass --fo
 expect 0 "$pack" -f -m src/manifest.json -o made/x.tar.zst
 rm made/x.tar.zst
 
+# No output takes another's place, by whatever name; and what cannot be written is refused before anything is packed,
+# which here would fail, too.
+ln -s made link
+mkdir env && echo >env/file
+environment() { expect "$1" "$pack" -p env -o made/x.tar.zst "${@:2}"; }
+for same in made/x.tar.zst made/../made/x.tar.zst link/x.tar.zst "$PWD/made/x.tar.zst"; do
+  environment 2 --remember "$same"; says "two outputs have one name"
+  environment 2 -f --sbom "$same"; says "two outputs have one name"
+done
+environment 2 --sbom made/notes --remember link/notes; says "two outputs have one name"
+only made
+expect 0 "$pack" -p env -o made/tree --format no-archive
+expect 2 "$pack" -f -p env -o made/tree --format no-archive --sbom link/tree/sbom.json; says "lies in the other"
+rm -r made/tree
+mv src/lib/libdeep.so.1 kept
+pack_it 7 --sbom gone/sbom.json; says "gone/sbom.json"
+pack_it 6 -f --sbom src; says "'src': it is a folder"
+mv kept src/lib/libdeep.so.1
+# Somebody else makes it while we pack.
+sed 's|"name": "svc",|&"provide": [{"path": "lib/late.so", "command": ["sh", "-c", "echo theirs >../made/late.json \&\& touch lib/late.so"]}],|' src/manifest.json >src/late.json
+expect 2 "$pack" -m src/late.json -o made/x.tar.zst --sbom made/late.json; says "made/late.json' exists"
+only made late.json
+[ "$(cat made/late.json)" = theirs ] || fail "the other one's file was replaced"
+rm made/late.json src/late.json src/lib/late.so
+environment 0 -f --sbom new/folder/sbom.json
+[ -s new/folder/sbom.json ] || fail "--force made no folder for the SBOM"
+rm -r env new link made/x.tar.zst
+
 mv src/model src/kept-model; pack_it 11; says "/model/path names '$PWD/src/model', which is missing"; mv src/kept-model src/model
 mv src/lib/libdeep.so.1 kept; pack_it 11; says "library 'libdeep.so.1', needed by 'lib/libanswer.so.2', is missing"
 head -c 200 kept >src/lib/libdeep.so.1; pack_it 11; says "libdeep.so.1"; mv kept src/lib/libdeep.so.1
