@@ -9,8 +9,8 @@
 namespace holdall::packer {
 namespace {
 
-constexpr std::uint64_t kMaxDynamicBytes = 1 << 20;  // 65,536 entries; real files have some 40
-constexpr std::uint64_t kMaxNoteBytes = 1 << 20;
+constexpr std::uint64_t kMaxDynamicBytes = 1 << 20;                         // 65,536 entries; real files have some 40
+constexpr std::uint64_t kMaxNoteBytes = 1 << 20, kMaxNotesBytes = 8 << 20;  // of one segment, of all
 constexpr std::size_t kMaxStringBytes = 1 << 16;
 constexpr std::size_t kMaxNamesBytes = 1 << 20;  // of one kind together; libtorch_cpu has 2 KiB of versions
 constexpr unsigned kMaxVersions = 1 << 16;
@@ -163,9 +163,12 @@ std::vector<NeededVersion> ElfFile::needed_versions() const {
 
 std::vector<ElfNote> ElfFile::notes() const {
   std::vector<ElfNote> result;
+  std::uint64_t bytes = 0;
   for (const Elf64_Phdr& segment : segments_) {
     if (segment.p_type != kPtGnuProperty && segment.p_type != PT_NOTE) continue;
     if (segment.p_filesz > kMaxNoteBytes) continue;  // core-dump sized
+    // Many headers may lead to the same bytes.
+    if ((bytes += segment.p_filesz) > kMaxNotesBytes) refuse("its notes are too large");
     std::vector<std::byte> notes(segment.p_filesz);
     read(segment.p_offset, notes);
     const auto aligned = [](std::uint64_t value, std::uint64_t to) { return (value + to - 1) / to * to; };

@@ -56,7 +56,7 @@ class ElfFile {
   std::optional<std::string> string(std::int64_t tag) const;  // of the first
   std::optional<std::string> interpreter() const;
   std::vector<NeededVersion> needed_versions() const;
-  std::vector<ElfNote> notes() const;  // without segments of over 1 MiB and what follows a broken note
+  std::vector<ElfNote> notes() const;  // without segments of over 1 MiB and what follows a broken note; 8 MiB in all
   int x86_level() const;               // 1–4, from GNU_PROPERTY_X86_ISA_1_NEEDED; 1 if the file does not say
 
   // Low level, for the editor. All throw Error{kCannotPack} when a range leaves the file.

@@ -178,6 +178,26 @@ TEST(ElfFile, RefusesVersionsAndLibrariesWithHugeNames) {
   EXPECT_TRUE(thrown_by([&] { file.strings(DT_NEEDED); }).says("too many libraries"));
 }
 
+// Thousands of headers that lead to the same notes: gigabytes, if they were all kept.
+TEST(ElfFile, RefusesTheSameNotesAgainAndAgain) {
+  const TemporaryFolder folder;
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_type = ET_DYN;
+  header.e_phoff = sizeof header;
+  header.e_phnum = 5000;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  Elf64_Phdr notes{};
+  notes.p_type = PT_NOTE;
+  notes.p_filesz = 1 << 20;
+  std::string bytes = bytes_of(header);
+  for (int i = 0; i < header.e_phnum; ++i) bytes += bytes_of(notes);
+  const ElfFile file(folder.write("x", bytes + std::string(1 << 20, '\0')));
+  EXPECT_TRUE(thrown_by([&] { file.notes(); }).says("its notes are too large"));
+}
+
 TEST(ElfFile, RefusesAFifoInsteadOfWaitingForIt) {
   const TemporaryFolder folder;
   ASSERT_EQ(::mkfifo(folder.path("fifo").c_str(), 0600), 0);
