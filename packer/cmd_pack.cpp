@@ -317,7 +317,8 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
   interrupt.check();
   companions.prepare(request.output, plan, result.summary);
   check_outputs(request, companions);  // somebody else may have made them meanwhile
-  output->commit();
+  if (const std::string left = output->commit(); !left.empty())
+    say(request.verbosity, "warning: of what was there before, '" + left + "' could not be removed: remove it");
   companions.commit();
   if (remembered) save(*remembered, tell);
   const double seconds = progress.seconds();

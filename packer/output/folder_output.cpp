@@ -132,7 +132,8 @@ void FolderOutput::finish() {
   set_time(folder_);
 }
 
-void FolderOutput::commit() {
+std::string FolderOutput::commit() {
+  std::string left;
   if (::fchmod(folder_, kExecutable) != 0 || ::syncfs(folder_) != 0) throw system_error(errno, "write", path_);
   if (rename_with(temporary_, path_, RENAME_EXCHANGE) != 0) {
     if (errno != ENOENT && errno != EINVAL) throw system_error(errno, "create", path_);
@@ -144,14 +145,15 @@ void FolderOutput::commit() {
   } else {
     std::error_code error;
     fs::remove_all(temporary_, error);
-    const std::string old = std::exchange(temporary_, "");
-    if (error) throw system_error(error.value(), "remove what the output replaces, now", old);
+    if (error) left = temporary_;
+    temporary_.clear();
   }
   const int parent = ::open(parent_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool done = parent >= 0 && ::fsync(parent) == 0;
   const int error = errno;
   if (parent >= 0) ::close(parent);
   if (!done) throw system_error(error, "write", parent_);
+  return left;
 }
 
 bool may_be_replaced(const std::string& path, const std::string& root) {

@@ -27,8 +27,8 @@ class FolderOutput final : public Container {
   void end() override;
   void finish() override;
 
-  // Once, after finish(). What is at `path` is replaced, and then removed.
-  void commit();
+  // Once, after finish(). What is at `path` is replaced, and then removed. Returns where it lies now if that fails.
+  std::string commit();
 
  private:
   void make_folder(const std::string& path);

@@ -50,7 +50,10 @@ class BundleFile final : public PackOutput {
   }
   const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
   bundle::Writer* frames() override { return &writer_; }
-  void commit() override { file_.commit(); }
+  std::string commit() override {
+    file_.commit();
+    return {};
+  }
 
  private:
   bundle::AtomicFile file_;
@@ -66,7 +69,10 @@ class ForeignFile final : public PackOutput {
     archive_.add(std::move(entry), std::move(source));
   }
   const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
-  void commit() override { file_.commit(); }
+  std::string commit() override {
+    file_.commit();
+    return {};
+  }
 
   bundle::WriteSummary finish() override {
     bundle::WriteSummary summary = archive_.finish();
@@ -154,7 +160,7 @@ class Folder final : public PackOutput {
     archive_.add(std::move(entry), std::move(source));
   }
   const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
-  void commit() override { folder_.commit(); }
+  std::string commit() override { return folder_.commit(); }
   bundle::WriteSummary finish() override {
     bundle::WriteSummary summary = archive_.finish();
     summary.archive_bytes = summary.bytes + summary.toc_size;

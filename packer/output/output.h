@@ -30,8 +30,9 @@ struct OutputOptions {
 // Without commit() nothing is left of it.
 class PackOutput : public MemberWriter {
  public:
-  // Once, after finish(). Replaces what is there.
-  virtual void commit() = 0;
+  // Once, after finish(). Replaces what is there; returns the path of what is left of that and could not be removed, or
+  // nothing.
+  virtual std::string commit() = 0;
 };
 
 // Throws Error{kStorage, kNotFound}.
