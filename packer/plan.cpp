@@ -23,6 +23,7 @@
 #include "packer/licences.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
+#include "packer/remember_plan.h"
 #include "packer/sbom/sbom.h"
 
 namespace holdall::packer {
@@ -58,6 +59,7 @@ class Planner {
     if (manifest.prefix.empty()) return;
     std::vector<PrefixSpelling> prefixes{{manifest.prefix, ""}};
     if (const std::string real = canonical(manifest.prefix); real != manifest.prefix) prefixes.push_back({real, ""});
+    searched_ = known_without(prefixes, "manifest's prefix", options.remembered);
     rewriter_.emplace(std::move(prefixes), ShebangForm::kRelative);
   }
 
@@ -83,7 +85,8 @@ class Planner {
               .version = manifest_.version,
               .system_root = machine_.system_root,
               .threads = options_.threads,
-              .check = options_.check});
+              .check = options_.check,
+              .remembered = options_.remembered});
     add_relocation_list(plan_.members, std::move(host_links));
     add_parent_folders(plan_);
     sort_for_start_up(plan_);
@@ -260,7 +263,7 @@ class Planner {
     member.entry.type = file.type;
     member.entry.executable = file.executable;
     member.entry.link_target = file.link_target;
-    if (file.type != EntryType::kRegular || !rewriter_) return;
+    if (file.type != EntryType::kRegular || !rewriter_ || known_as_planned(searched_, member) != nullptr) return;
     const auto input = std::make_shared<const InputFile>(source);
     put_rewrite(member, input, rewriter_->plan(*input, {.bundle_path = path}, options_.check), options_.check);
   }
@@ -281,7 +284,8 @@ class Planner {
                                                              .slimming = options_.slimming,
                                                              .mtime = options_.mtime,
                                                              .threads = options_.threads,
-                                                             .check = options_.check});
+                                                             .check = options_.check,
+                                                             .remembered = options_.remembered});
     std::ranges::move(layers.members, std::back_inserter(plan_.members));
     plan_.warnings.insert(plan_.warnings.end(), layers.warnings.begin(), layers.warnings.end());
     add_build_prefixes(plan_, collection);
@@ -402,6 +406,7 @@ class Planner {
   const PlanOptions& options_;
   LibraryOrigins origins_;
   std::optional<PrefixRewriter> rewriter_;  // if there is a prefix
+  const Remembered* searched_ = nullptr;    // files without it, if they are known
   PackPlan plan_;
   Faults faults_;
 };

@@ -1,34 +1,8 @@
 #include "packer/remember_pack.h"
 
-#include <algorithm>
+#include "packer/remember_plan.h"
 
 namespace holdall::packer {
-namespace {
-
-// The same name for the same change of the same bytes.
-std::string name_of(const std::optional<ElfEdit>& edit) {
-  if (!edit) return "";
-  std::string text = std::to_string(edit->original_size);
-  const auto add = [&](const std::string& bytes) { text += ":" + std::to_string(bytes.size()) + ":" + bytes; };
-  for (const bundle::ElfPatch& patch : edit->patches) {
-    add(std::to_string(patch.offset));
-    add(patch.new_bytes);
-  }
-  for (const ElfTailPiece& piece : edit->tail) {
-    add(piece.bytes);
-    add(std::to_string(piece.copy_offset));
-    add(std::to_string(piece.copy_size));
-  }
-  return bundle::to_hex(bundle::sha256(std::as_bytes(std::span(text))));
-}
-
-// Other members' bytes are made while planning, or are few.
-bool is_streamed(const PlannedMember& member) {
-  return !member.source.empty() && member.splices.empty() && member.entry.size != 0;
-}
-
-}  // namespace
-
 RememberPack::RememberPack(const PackOptions& options, const PackPlan& plan, const LeakPatterns& patterns,
                            bundle::Writer* frames)
     : remembered_(frames != nullptr ? options.remembered : nullptr), base_(options.base), frames_(frames) {
@@ -40,9 +14,8 @@ RememberPack::RememberPack(const PackOptions& options, const PackPlan& plan, con
 }
 
 const RememberedFile* RememberPack::unchanged(const PlannedMember& member) const {
-  if (remembered_ == nullptr || base_ == nullptr || !is_streamed(member)) return nullptr;
-  const RememberedFile* const known = remembered_->find(member.source);
-  if (known == nullptr || known->edit != name_of(member.edit)) return nullptr;
+  const RememberedFile* const known = base_ != nullptr ? known_as_planned(remembered_, member) : nullptr;
+  if (known == nullptr) return nullptr;
   std::uint64_t size = 0;
   for (const bundle::KnownChunk& chunk : known->chunks) {
     if (!base_->names(chunk.digest, static_cast<std::size_t>(chunk.size))) return nullptr;

@@ -24,7 +24,7 @@
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
 #include "packer/relocation/record_update.h"
-#include "packer/remembered.h"
+#include "packer/remember_plan.h"
 
 namespace holdall::packer {
 namespace {
@@ -82,7 +82,8 @@ class Stage {
     std::ranges::stable_sort(prefixes, std::greater{}, [](const PrefixSpelling& prefix) { return prefix.text.size(); });
     prefixes_ = prefixes;
     rewriter_ = std::make_unique<PrefixRewriter>(std::move(prefixes), options.shebang);
-    use_remembered();
+    // A destination is no leak, so that the audit may look for less.
+    if (options.destination.empty()) remembered_ = known_without(prefixes_, "prefixes", options.remembered);
   }
 
   RelocatableInputs run() {
@@ -119,27 +120,6 @@ class Stage {
     bool left_out = false;
     std::string warning;
   };
-
-  // What is remembered had no leak when it was packed as it was. With the same prefixes, all of which the audit looks
-  // for, it need not be searched for them again.
-  void use_remembered() {
-    // A destination is no leak, so that the audit may look for less.
-    if (options_.remembered == nullptr || !options_.destination.empty()) return;
-    std::string text;
-    std::vector<LeakSource> sources;
-    for (const PrefixSpelling& prefix : prefixes_) {
-      text += prefix.text + "\n";
-      sources.push_back({prefix.text, "build prefix", LeakKind::kPath});
-    }
-    options_.remembered->depend_on("prefixes", text);
-    const LeakPatterns audited(sources);
-    const auto is_audited = [&](const PrefixSpelling& prefix) {
-      return std::ranges::any_of(audited.sources(), [&](const LeakSource& source) {
-        return (prefix.text + "/").starts_with(source.text + "/");
-      });
-    };
-    if (std::ranges::all_of(prefixes_, is_audited)) remembered_ = options_.remembered;
-  }
 
   void keep(std::size_t index, Outcome outcome) {
     members_[index] = std::move(outcome.member);

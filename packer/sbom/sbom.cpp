@@ -14,6 +14,7 @@
 #include "packer/in_parallel.h"
 #include "packer/inputs/conda_record.h"
 #include "packer/packed_file.h"
+#include "packer/remember_plan.h"
 #include "packer/sbom/conda_package.h"
 #include "packer/sbom/cyclonedx.h"
 #include "packer/sbom/debian_package.h"
@@ -202,7 +203,9 @@ class SbomMaker {
     } catch (const bundle::Error& error) {
       if (error.kind() != bundle::ErrorKind::kCannotPack) throw;  // broken headers: bytes like others
     }
-    if (!elf.claimed && !elf.file.digest) elf.file.digest = digest_of(*packed_file(*elf.member), options_.check);
+    if (elf.claimed || elf.file.digest) return;
+    const RememberedFile* const known = known_as_planned(options_.remembered, *elf.member);
+    elf.file.digest = known != nullptr ? known->packed : digest_of(*packed_file(*elf.member), options_.check);
   }
 
   std::string add_file(Elf& elf) {

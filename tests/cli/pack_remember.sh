@@ -10,19 +10,34 @@ open("tree/share/large", "wb").write(random.randbytes(6_000_000))
 open("tree/share/other", "wb").write(random.randbytes(2_000_000))
 open("src/data/large", "wb").write(random.randbytes(3_000_000))
 PY
+echo "char bytes[3000000] = {1};" | cc -shared -x c -o tree/share/libplain.so -  # no package's: the SBOM has its digest
 printf '#!/bin/sh\necho %s\n' "$PWD/tree" >tree/bin/where
 sleep 3.2  # what was written just now is not remembered
+
+# read_whole TRACE FOLDER: the files below FOLDER of which that many bytes were read as they have, in FOLDER's terms.
+read_whole() {
+  awk -v folder="$PWD/$2/" '{
+    at = index($0, "<" folder)
+    if (at == 0 || $NF !~ /^[0-9]+$/) next
+    rest = substr($0, at + 1 + length(folder))
+    bytes[substr(rest, 1, index(rest, ">") - 1)] += $NF
+  } END { for (file in bytes) print file "\t" bytes[file] }' "$1" | while IFS=$'\t' read -r file bytes; do
+    [ "$bytes" -lt "$(stat -c %s "$2/$file")" ] || echo "$file"
+  done | sort
+}
 
 # again [OPTION...]: packs `tree` with the notes and without, and compares. The files that it reads go to `read`.
 again() {
   expect 0 "$pack" -p tree -o plain.tar.zst "$@"
-  strace -f -qq -y -o trace -e trace=read,pread64 "$pack" -p tree -o new.tar.zst --base old.tar.zst --remember notes "$@" >out 2>err
+  strace -ff -qq -y -o trace -e trace=read,pread64 "$pack" -p tree -o new.tar.zst --base old.tar.zst --remember notes "$@" >out 2>err
   cmp plain.tar.zst new.tar.zst || fail "other bytes than without the notes"
-  grep -v ', 4, 0) = 4$' trace | grep -o "$PWD/tree/[a-z/]*" | sort -u >read || true  # but for its magic: is it ELF?
+  cat trace.* >trace
+  rm trace.*
+  read_whole trace tree >read
   mv new.tar.zst old.tar.zst
   rm plain.tar.zst
 }
-reads() { [ "$(cat read)" = "$(printf '%s\n' "${@/#/$PWD/tree/}")" ] || { cat read >&2; fail "that was read, not $*"; }; }
+reads() { [ "$(cat read)" = "$(printf '%s\n' "$@")" ] || { cat read >&2; fail "that was read, not $*"; }; }
 
 expect 0 "$pack" -p tree -o old.tar.zst --remember notes
 again
@@ -55,7 +70,7 @@ reads bin/where
 
 # What decides about the bytes has changed: everything is read.
 again --compress-level 4
-reads bin/where share/large share/other
+reads bin/where share/large share/libplain.so share/other
 again
 mv tree moved && mkdir tree && mv moved/* tree/ && rmdir moved  # inodes are as they were, so this is no change
 again
@@ -92,6 +107,23 @@ expect 0 "$pack" -m src/manifest.json --bundle-version 2 -o plain.tar.zst
 cmp plain.tar.zst new.tar.zst
 rm new.tar.zst
 grep -c libanswer service >/dev/null || fail "an edited library is not remembered"
+
+# Its layers and the files in which a prefix is looked for, too.
+python3 - <<'JSON'
+import json
+manifest = json.load(open("src/manifest.json"))
+del manifest["model"], manifest["service"]
+manifest["prefix"] = "."
+manifest["layers"] = [{"prefix": "../tree", "to": "environment"}]
+json.dump(manifest, open("src/layered.json", "w"))
+JSON
+expect 0 "$pack" -f -m src/layered.json -o old.tar.zst --remember service
+strace -ff -qq -y -o trace -e trace=read,pread64 "$pack" -m src/layered.json -o new.tar.zst --base old.tar.zst --remember service >out 2>err
+cat trace.* >trace
+cmp old.tar.zst new.tar.zst
+[ "$(read_whole trace tree)" = bin/where ] || fail "of a layer was read: $(read_whole trace tree)"
+[ -z "$(read_whole trace src/data)" ] || fail "of files was read: $(read_whole trace src/data)"
+rm new.tar.zst trace*
 
 # Notes that are none are not replaced.
 cp src/manifest.json other.json
