@@ -77,10 +77,13 @@ def tree():
 
 def pack():
     payload = tree()
-    archives = {"holdall-pack": OUT / "ours.tar.zst", "tar | zstd -3 -T2": OUT / "peer.tar.zst"}
+    peer = "tar -C tree -cf - . | zstd -q -3 -T2 -o {}"
+    archives = {"holdall-pack (durable)": OUT / "ours.tar.zst", "tar | zstd -3 -T2": OUT / "peer.tar.zst",
+                "tar | zstd -3 -T2, then sync": OUT / "synced.tar.zst"}
     compare("pack", payload, {
-        "holdall-pack": f"{BIN}/holdall-pack -q -m {MANIFEST} --compress-level 3 -o ours.tar.zst",
-        "tar | zstd -3 -T2": "tar -C tree -cf - . | zstd -q -3 -T2 -o peer.tar.zst",
+        "holdall-pack (durable)": f"{BIN}/holdall-pack -q -m {MANIFEST} --compress-level 3 -o ours.tar.zst",
+        "tar | zstd -3 -T2": peer.format("peer.tar.zst"),
+        "tar | zstd -3 -T2, then sync": peer.format("synced.tar.zst") + " && sync -f synced.tar.zst",
     }, before=lambda label: archives[label].unlink(missing_ok=True),  # to delete gigabytes takes its time too
         sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
 
@@ -157,7 +160,41 @@ def formats():
         sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
 
 
-BENCHES = {"pack": pack, "unpack": unpack, "elf": elf, "formats": formats}
+def torch_venv():
+    """A venv of torch with all of NVIDIA's wheels, and of what the Python reference needs besides."""
+    env, made = OUT / "venv", OUT / "venv.made"
+    if not made.exists():
+        shutil.rmtree(env, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
+        packages, = env.glob("lib/python3*/site-packages")
+        reference, = (ROOT / "build/reference").glob("lib/python3*/site-packages")
+        for source in (reference, ROOT / "build/libtorch"):
+            subprocess.run(["cp", "-r", f"{source}/.", packages], check=True)
+        (packages / "libtorch.pth").unlink()  # the reference finds torch through it; here it is in place
+        made.touch()
+    return env
+
+
+def venv():
+    """venv-pack's own job at its defaults, and what tar does without relocating anything."""
+    env = torch_venv()
+    wheels = OUT / "venv-pack"
+    for name in ("venv_pack", "setuptools"):
+        with zipfile.ZipFile(next((ROOT / "build/packer-wheels").glob(f"{name}-*.whl"))) as archive:
+            archive.extractall(wheels)
+    archives = {label: OUT / f"venv-{i}.tar" for i, label in enumerate(
+        ("holdall-pack (durable)", "tar | zstd -3 -T2", "tar | pigz -4", "venv-pack"))}
+    ours, zstd, pigz, venv_pack = archives.values()
+    compare("venv", sum(p.stat().st_size for p in env.rglob("*") if p.is_file() and not p.is_symlink()), {
+        "holdall-pack (durable)": f"{BIN}/holdall-pack -q -p {env} --format tar.zst --compress-level 3 -o {ours}",
+        "tar | zstd -3 -T2": f"tar -C {env} -cf - . | zstd -q -3 -T2 -o {zstd}",
+        "tar | pigz -4": f"tar -C {env} -cf - . | pigz -4 >{pigz}",
+        "venv-pack": f"PYTHONPATH={wheels} python3 -m venv_pack -q -p {env} --format tar.gz -o {venv_pack}",
+    }, before=lambda label: archives[label].unlink(missing_ok=True),
+        sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
+
+
+BENCHES = {"pack": pack, "venv": venv, "unpack": unpack, "elf": elf, "formats": formats}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
