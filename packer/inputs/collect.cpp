@@ -18,6 +18,13 @@ std::vector<Collection> one(Collection collection) {
   return result;
 }
 
+// A tree that Holdall unpacked has `holdall/`: packing makes it anew.
+void leave_out_made(std::vector<Member>& members, const std::string& folder) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(folder + "/holdall/bundle.json", ignored)) return;
+  std::erase_if(members, [](const Member& member) { return (member.path + "/").starts_with("holdall/"); });
+}
+
 std::vector<Collection> collect_one(const InputRequest& request, const std::function<void()>& check) {
   std::error_code error;
   const std::string folder = fs::canonical(request.folder, error).string();
@@ -126,6 +133,7 @@ Collection collect(const std::vector<InputRequest>& inputs, const std::function<
   Collection all;
   for (const InputRequest& request : inputs) {
     for (Collection& part : collect_one(request, check)) {
+      leave_out_made(part.members, part.roots[0].folder);
       part.members = filtered(std::move(part.members), request.filters, folder_of(part, request));
       append(all, std::move(part));
     }

@@ -1,6 +1,7 @@
 // A venv: a folder of packages whose interpreter and standard library lie in another installation (PEP 405).
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -44,14 +45,14 @@ class VenvCollector {
     settings_text_ = read_whole(folder_ + "/pyvenv.cfg", kMaxSettings);
     settings_ = parse_pyvenv_cfg(settings_text_);
     const auto system = settings_.find("include-system-site-packages");
-    if (request_.python == PythonSource::kPacked && system != settings_.end() && system->second == "true") {
+    if (packs_python() && system != settings_.end() && system->second == "true") {
       throw Error(ErrorKind::kCannotPack, "cannot pack '" + request_.folder +
                                               "': it uses the system's site-packages, which are not packed: make it "
                                               "without --system-site-packages, or pass --python-prefix");
     }
     version_ = find_version();
-    const bool packs_python = request_.python == PythonSource::kPacked;
-    if (packs_python) base_ = find_base_python(folder_, settings_, version_);
+    has_base_ = fs::is_regular_file(folder_ + "/" + kBasePythonFolder + "/bin/python" + version_);
+    if (packs_python() && !has_base_) base_ = find_base_python(folder_, settings_, version_);
 
     Collection result = collect_tree(request_, folder_, InputKind::kVenv,
                                      {.outside_link =
@@ -62,6 +63,11 @@ class VenvCollector {
                                                                                                 : OutsideLink::kRefuse;
                                           },
                                       .check = check_});
+    if (has_base_ && !packs_python()) {
+      std::erase_if(result.members, [](const Member& member) {
+        return (member.path + "/").starts_with(std::string(kBasePythonFolder) + "/");
+      });
+    }
     for (Member& member : result.members) place(member, result);
     for (const std::string& site : {lib_ + "/python" + version_ + "/site-packages"}) {
       settle_editable_packages(request_, site, result);
@@ -70,13 +76,16 @@ class VenvCollector {
     return result;
   }
 
-  // The second root of a venv whose interpreter is packed.
-  Collection base() const {
+  // The second root of a venv whose interpreter is packed and not in it yet.
+  std::optional<Collection> base() const {
+    if (!packs_python() || has_base_) return std::nullopt;
     const std::string to = (request_.to.empty() ? "" : request_.to + "/") + kBasePythonFolder;
     return collect_base_python(base_, {.to = to, .library_folders = system_library_folders()}, check_);
   }
 
  private:
+  bool packs_python() const { return request_.python == PythonSource::kPacked; }
+
   std::string find_version() {
     std::set<std::string> versions;
     for (const char* const lib : {"lib", "lib64"}) {
@@ -108,8 +117,8 @@ class VenvCollector {
       member.type = EntryType::kSymlink;
       member.size = 0;
       member.executable = false;
-      if (request_.python == PythonSource::kPacked) {
-        member.link_target = std::string("../") + kBasePythonFolder + "/bin/" + base_.name;
+      if (packs_python()) {
+        member.link_target = std::string("../") + kBasePythonFolder + "/bin/" + name;
       } else {
         member.role = MemberRole::kHostLink;
         member.link_target = request_.python_prefix + "/bin/" + name;
@@ -117,24 +126,25 @@ class VenvCollector {
     }
   }
 
-  // A link out of the venv; or, made with --copies, the same program once more.
+  // A link out of the venv or to the interpreter that was packed with it; or, made with --copies, the same program once
+  // more.
   bool is_base_interpreter(const Member& member) const {
     if (member.type == EntryType::kSymlink) return member.link_target.starts_with('/') || leads_out(member.link_target);
     if (member.type != EntryType::kRegular) return false;
-    return request_.python == PythonSource::kHost || InputFile(base_.executable).size() == member.size;
+    return !packs_python() || InputFile(base_.executable).size() == member.size;
   }
 
-  static bool leads_out(const std::string& target) {
+  bool leads_out(const std::string& target) const {
     const fs::path arrived = (fs::path("bin") / target).lexically_normal();
-    return !arrived.empty() && *arrived.begin() == "..";
+    return !arrived.empty() && (*arrived.begin() == ".." || (has_base_ && *arrived.begin() == kBasePythonFolder));
   }
 
   // pyvenv.cfg for the packed venv. What else tells how it was made is of this machine.
   std::string settings() const {
     static const std::set<std::string> kOfThisMachine{"executable",       "command",         "base-prefix",
                                                       "base-exec-prefix", "base-executable", "extends-environment"};
-    const std::string home = request_.python == PythonSource::kPacked ? folder_ + "/" + kBasePythonFolder + "/bin"
-                                                                      : request_.python_prefix + "/bin";
+    const std::string home =
+        packs_python() ? folder_ + "/" + kBasePythonFolder + "/bin" : request_.python_prefix + "/bin";
     std::string result;
     std::istringstream lines(settings_text_);
     for (std::string line; std::getline(lines, line);) {
@@ -151,7 +161,8 @@ class VenvCollector {
   const std::function<void()>& check_;
   std::string settings_text_, version_, lib_;
   VenvSettings settings_;
-  BasePython base_;
+  bool has_base_ = false;  // an earlier pack put its interpreter into the tree
+  BasePython base_;        // unless it has
 };
 
 }  // namespace
@@ -161,7 +172,7 @@ std::vector<Collection> collect_venv(const InputRequest& request, const std::str
   VenvCollector collector(request, folder, check);
   std::vector<Collection> parts;
   parts.push_back(collector.run());
-  if (request.python == PythonSource::kPacked) parts.push_back(collector.base());
+  if (std::optional<Collection> base = collector.base()) parts.push_back(std::move(*base));
   return parts;
 }
 
