@@ -176,7 +176,8 @@ def torch_venv():
 
 
 def venv():
-    """venv-pack's own job at its defaults, and what tar does without relocating anything."""
+    """venv-pack's own job at its defaults, and what tar does without relocating anything. Like these, ours leaves the interpreter
+    to the target."""
     env = torch_venv()
     wheels = OUT / "venv-pack"
     for name in ("venv_pack", "setuptools"):
@@ -186,7 +187,7 @@ def venv():
         ("holdall-pack (durable)", "tar | zstd -3 -T2", "tar | pigz -4", "venv-pack"))}
     ours, zstd, pigz, venv_pack = archives.values()
     compare("venv", sum(p.stat().st_size for p in env.rglob("*") if p.is_file() and not p.is_symlink()), {
-        "holdall-pack (durable)": f"{BIN}/holdall-pack -q -p {env} --format tar.zst --compress-level 3 -o {ours}",
+        "holdall-pack (durable)": f"{BIN}/holdall-pack -q -p {env} --python-prefix {sys.base_prefix} --format tar.zst --compress-level 3 -o {ours}",
         "tar | zstd -3 -T2": f"tar -C {env} -cf - . | zstd -q -3 -T2 -o {zstd}",
         "tar | pigz -4": f"tar -C {env} -cf - . | pigz -4 >{pigz}",
         "venv-pack": f"PYTHONPATH={wheels} python3 -m venv_pack -q -p {env} --format tar.gz -o {venv_pack}",
