@@ -25,7 +25,7 @@ constexpr std::size_t kMaxWord = 64;
 constexpr std::size_t kHashedAtOnce = std::size_t{1} << 20;
 
 std::string word(const JsonView& view) {
-  const std::string text = view.string();
+  std::string text = view.string();
   const auto is_plain = [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '+' || c == '-';
   };

@@ -180,7 +180,7 @@ Writer::Writer(const BundleInfo& info, const WriterOptions& options, ByteSink si
 
 Writer::~Writer() = default;
 
-void Writer::add(Entry entry, ByteSource source) {
+void Writer::add(Entry entry, const ByteSource& source) {
   state_->add(std::move(entry), source);
 }
 

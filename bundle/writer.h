@@ -73,7 +73,7 @@ class Writer {
   // computed. `source` must give exactly entry.size bytes, else Error{kInternal} naming the file.
   // Checks the rules of FORMAT.md as readers do: a name that no bundle may have, a name given twice, a missing folder
   // or (at finish) a link out of the tree is Error{kCannotPack}. After a throw the writer can only be destroyed.
-  void add(Entry entry, ByteSource source = nullptr);
+  void add(Entry entry, const ByteSource& source = nullptr);
 
   // As add(), for a file whose bytes are known to be those that an earlier writer cut into `chunks`, not empty;
   // entry.digest is theirs. Nothing of it is read: its frames come from the base, which must name them all. From here

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 namespace holdall::packer {
@@ -56,8 +57,9 @@ void Progress::advance(std::uint64_t bytes) {
 }
 
 void Progress::draw() {
+  if (done_ == 0) return;  // nothing to tell, and no rate
   const double rate = static_cast<double>(done_) / seconds();
-  const auto left = static_cast<unsigned long>(static_cast<double>(total_ - done_) / rate + 0.5);
+  const long left = std::lround(static_cast<double>(total_ - done_) / rate);
   const std::string line = human_bytes(done_) + " of " + human_bytes(total_) + ", " +
                            human_bytes(static_cast<std::uint64_t>(rate)) + "/s, " + std::to_string(left) + " s left";
   std::fprintf(stderr, terminal_ ? "\r%s\033[K" : "%s\n", line.c_str());

@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::uint64_t kMaxSections = 1 << 20;
 constexpr std::uint64_t kSymbolBatch = 16384;
-constexpr std::string_view kDynamicSymbol{"_DYNAMIC", 9};  // with its NUL
+constexpr char kDynamicName[] = "_DYNAMIC";
+constexpr std::string_view kDynamicSymbol{kDynamicName, sizeof kDynamicName};  // with its NUL
 
 }  // namespace
 

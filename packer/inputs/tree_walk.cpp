@@ -104,7 +104,7 @@ class Walker {
     entered_.pop_back();
   }
 
-  void visit(int folder, const char* name, std::string path, Links links) {
+  void visit(int folder, const char* name, const std::string& path, Links links) {
     if (options_.check && ++visited_ % kChecked == 0) options_.check();
     if (const std::string fault = bundle::path_fault(path); !fault.empty()) {
       faults_.add("cannot pack '" + full(path) + "': its name " + fault);

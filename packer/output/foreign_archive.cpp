@@ -41,7 +41,7 @@ std::string ForeignArchive::own_path(const char* name) const {
   return (root_.empty() ? "" : root_ + "/") + "holdall/" + name;
 }
 
-void ForeignArchive::add(Entry entry, bundle::ByteSource source) {
+void ForeignArchive::add(Entry entry, const bundle::ByteSource& source) {
   entry.chunks.clear();
   entry.digest = {};
   if (entry.type != EntryType::kRegular) entry.size = 0;

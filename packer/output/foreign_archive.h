@@ -17,7 +17,7 @@ class ForeignArchive final : public MemberWriter {
   // `root`: the folder in the archive that holds holdall/; empty: none.
   ForeignArchive(const bundle::BundleInfo& info, std::string root, std::unique_ptr<Container> container);
 
-  void add(bundle::Entry entry, bundle::ByteSource source) override;
+  void add(bundle::Entry entry, const bundle::ByteSource& source) override;
   bundle::WriteSummary finish() override;
   const bundle::Entry& entry(std::size_t index) const override { return toc_.entries[index]; }
 

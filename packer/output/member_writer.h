@@ -13,7 +13,7 @@ namespace holdall::packer {
 class MemberWriter {
  public:
   virtual ~MemberWriter() = default;
-  virtual void add(bundle::Entry entry, bundle::ByteSource source) = 0;
+  virtual void add(bundle::Entry entry, const bundle::ByteSource& source) = 0;
   virtual bundle::WriteSummary finish() = 0;
   // After finish(): what became of the members, in the order given; the first is bundle.json.
   virtual const bundle::Entry& entry(std::size_t index) const = 0;

@@ -206,7 +206,7 @@ std::string mksquashfs_version() {
   if (std::sscanf(said.c_str(), "mksquashfs version %d.%d", &major, &minor) != 2)
     throw Error(ErrorKind::kNotFound, "format 'squashfs' needs mksquashfs: the one in PATH does not tell its version");
   constexpr std::string_view kBefore = "mksquashfs version ";
-  const std::string version = said.substr(kBefore.size(), said.find_first_of(" ;", kBefore.size()) - kBefore.size());
+  std::string version = said.substr(kBefore.size(), said.find_first_of(" ;", kBefore.size()) - kBefore.size());
   if (major < kFirstMajor || (major == kFirstMajor && minor < kFirstMinor)) {
     throw Error(ErrorKind::kNotFound, "format 'squashfs' needs mksquashfs 4.5, which reads a tar, and finds " +
                                           version + " in PATH: install a newer squashfs-tools");
