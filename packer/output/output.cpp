@@ -40,9 +40,7 @@ class BundleFile final : public PackOutput {
                  .frame_digests = options.frame_digests},
                 [this](std::span<const std::byte> bytes) { file_.write(bytes); }) {}
 
-  void add(bundle::Entry entry, const bundle::ByteSource& source) override {
-    writer_.add(std::move(entry), source);
-  }
+  void add(bundle::Entry entry, const bundle::ByteSource& source) override { writer_.add(std::move(entry), source); }
   bundle::WriteSummary finish() override {
     const bundle::WriteSummary summary = writer_.finish();
     file_.finish();
@@ -65,9 +63,7 @@ class ForeignFile final : public PackOutput {
   ForeignFile(const std::string& path, const OutputOptions& options, const bundle::BundleInfo& info)
       : path_(path), options_(options), file_(path), archive_(info, options.root, make_container()) {}
 
-  void add(bundle::Entry entry, const bundle::ByteSource& source) override {
-    archive_.add(std::move(entry), source);
-  }
+  void add(bundle::Entry entry, const bundle::ByteSource& source) override { archive_.add(std::move(entry), source); }
   const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
   std::string commit() override {
     file_.commit();
@@ -156,9 +152,7 @@ class Folder final : public PackOutput {
   Folder(const std::string& path, const OutputOptions& options, const bundle::BundleInfo& info)
       : Folder(std::make_unique<FolderOutput>(path, options.mtime), options, info) {}
 
-  void add(bundle::Entry entry, const bundle::ByteSource& source) override {
-    archive_.add(std::move(entry), source);
-  }
+  void add(bundle::Entry entry, const bundle::ByteSource& source) override { archive_.add(std::move(entry), source); }
   const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
   std::string commit() override { return folder_.commit(); }
   bundle::WriteSummary finish() override {
