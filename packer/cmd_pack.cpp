@@ -256,7 +256,7 @@ void save(const Remembered& remembered, const Say& say) {
 void run_pack(const PackRequest& given, Companions& companions, const Interrupt& interrupt) {
   PackRequest request = given;
   const Format format = request.format.format;
-  const auto compressor = compressor_of(format, request.level);
+  const auto compressor = packs(request) ? compressor_of(format, request.level) : std::pair<std::string, std::string>();
   const Say tell = [&](const std::string& line) { say(request.verbosity, line); };
   // Before anything that takes long: a base that cannot be used is the user's mistake.
   const auto base = request.base.empty() ? nullptr : open_base(request.base, request.level, tell);
