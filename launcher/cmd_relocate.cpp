@@ -53,8 +53,6 @@ RelocateResult relocate(const RelocateCommandOptions& options, const std::string
 }
 
 void run_relocate(const RelocateCommandOptions& options) {
-  if (options.undo && !options.prefix.empty())
-    throw Error(ErrorKind::kUsage, "--undo takes no --prefix: it puts back what was packed");
   const std::string folder = real_folder(options.folder);
   const RelocateResult result = relocate(options, folder);
   if (!options.json) {
@@ -83,8 +81,9 @@ void add_relocate(CLI::App& app, CommandResult& /*result*/) {
   CLI::App* command = app.add_subcommand(
       "relocate", "put an unpacked tree right for the place it lies in, after plain tar or a move; print its prefix");
   command->add_option("DIR", options->folder, "the tree: the folder that holds holdall/")->required();
-  command->add_option("--prefix", options->prefix, "where the tree will live [where it lies]");
   add_relocate_options(*command, *options);
+  command->add_option("--prefix", options->prefix, "where the tree will live [where it lies]")
+      ->excludes(command->get_option("--undo"));
   command->add_flag("--json", options->json, "result as JSON");
   command->callback([options] { run_relocate(*options); });
 }

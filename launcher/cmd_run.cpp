@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
 #include "launcher/obtain.h"
@@ -27,6 +28,12 @@ struct RunOptions {
   ServiceOptions service;
   bool detach = false;
 };
+
+// A bundle that carries its model, or has no use for a device, passes over what only the environment says of them.
+void drop_unused(const bundle::BundleInfo& info, const CLI::App& command, ServiceOptions& service) {
+  if (info.model && !info.model->external && !bundle::is_named(command, "--model")) service.model.clear();
+  if (!takes(info, "{device}") && !bundle::is_named(command, "--device")) service.device = ServiceOptions().device;
+}
 
 // What can be known to fail is refused before anything is unpacked.
 void check_service(const bundle::BundleInfo& info, const RunOptions& options) {
@@ -49,7 +56,7 @@ void check_service(const bundle::BundleInfo& info, const RunOptions& options) {
   }
 }
 
-int run(RunOptions& options) {
+int run(RunOptions& options, const CLI::App& command) {
   if (!options.service.model.empty())
     options.service.model = std::filesystem::absolute(options.service.model).lexically_normal().string();
 
@@ -62,7 +69,10 @@ int run(RunOptions& options) {
     if (options.obtain.common.verbosity != Verbosity::kQuiet) std::cerr << text << time << std::endl;
   };
 
-  options.obtain.check = [&](const bundle::BundleInfo& info) { check_service(info, options); };
+  options.obtain.check = [&](const bundle::BundleInfo& info) {
+    drop_unused(info, command, options.service);
+    check_service(info, options);
+  };
   options.obtain.examined = [&] { stage("doctor: this host can run it"); };
   std::optional<Obtained> obtained = obtain(options.obtain);
   const std::string release = obtained->result.release;
@@ -95,7 +105,7 @@ void add_run(CLI::App& app, CommandResult& result) {
   command->add_option("--device", options->service.device, "auto, cpu, cuda:N, … [auto]");
   command->add_flag("--detach", options->detach, "return once it is ready, and leave it in the background");
   command->add_option("ARGS", options->service.arguments, "arguments for the service, after --");
-  command->callback([options, &result] { result.exit_code = run(*options); });
+  command->callback([options, command, &result] { result.exit_code = run(*options, *command); });
 }
 
 }  // namespace holdall::launcher

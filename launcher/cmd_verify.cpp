@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
 #include "launcher/options.h"
@@ -49,9 +50,11 @@ bundle::VerifyReport verify_signed(const VerifyOptions& options, bundle::Release
   return bundle::verify(reader, std::max(1U, std::thread::hardware_concurrency()));
 }
 
-int verify_subject(const VerifyOptions& options) {
+int verify_subject(VerifyOptions& options, const CLI::App& command) {
   const bool is_source = options.subject == "-" || options.subject.find('/') != std::string::npos ||
                          std::filesystem::exists(options.subject);
+  // A release that is installed has no archive any more.
+  if (!is_source && !bundle::is_named(command, "--key")) options.trust.key.clear();
   const bool checks_signature = !options.trust.key.empty();
   if (checks_signature && (!is_source || options.subject == "-"))
     throw bundle::Error(bundle::ErrorKind::kUsage,
@@ -84,7 +87,7 @@ void add_verify(CLI::App& app, CommandResult& result) {
   command->add_option("SOURCE|ID", options->subject, "a file, - for standard input, or a release id")->required();
   add_signature_options(*command, options->trust);
   add_common_options(*command, options->common);
-  command->callback([options, &result] { result.exit_code = verify_subject(*options); });
+  command->callback([options, command, &result] { result.exit_code = verify_subject(*options, *command); });
 }
 
 }  // namespace holdall::launcher

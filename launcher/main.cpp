@@ -6,9 +6,9 @@
 #include <iostream>
 
 #include "bundle/bundle_info.h"
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
-#include "launcher/options.h"
 
 namespace {
 
@@ -35,7 +35,7 @@ int run(int argc, char** argv) {
   } else {
     app.require_subcommand(1);
     add_commands(app, result);
-    add_environment_fallbacks(app);
+    for (CLI::App* const command : app.get_subcommands({})) holdall::bundle::add_environment_fallbacks(*command);
   }
   try {
     app.parse(argc, argv);

@@ -29,8 +29,11 @@ void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
 void add_obtain_options(CLI::App& command, ObtainOptions& options) {
   command.add_option("SOURCE", options.source, "bundle: a file, or - for standard input")->required();
   add_common_options(command, options.common);
-  command.add_flag_callback(
-      "-v,--verbose", [&options] { options.common.verbosity = Verbosity::kVerbose; }, "also say what the doctor found");
+  command
+      .add_flag_callback(
+          "-v,--verbose", [&options] { options.common.verbosity = Verbosity::kVerbose; },
+          "also say what the doctor found")
+      ->excludes(command.get_option("--quiet"));
   command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
   add_trust_options(command, options.trust);
   command.add_option("--max-size", options.max_size, "largest standard input to accept, e.g. 20GB [any]")

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <memory>
 #include <vector>
 
@@ -49,18 +48,6 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_option("--lock-timeout", options.lock_timeout_seconds, "seconds to wait for another holdall [10]")
       ->check(CLI::Range(0.0, 86400.0));
   command.add_flag("--allow-network-filesystem", options.allow_network_filesystem, "let the store lie on NFS or SMB");
-}
-
-void add_environment_fallbacks(CLI::App& app) {
-  for (CLI::App* command : app.get_subcommands({})) {
-    for (CLI::Option* option : command->get_options()) {
-      if (option->get_lnames().empty() || option == command->get_help_ptr()) continue;
-      std::string variable = "HOLDALL_";
-      for (const char c : option->get_lnames().front())
-        variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-      option->envname(variable);
-    }
-  }
 }
 
 std::vector<std::string> installed_names(const CommonOptions& options) {

@@ -32,9 +32,6 @@ struct CommonOptions {
 // command line has been parsed and the command's callback has run.
 void add_common_options(CLI::App& command, CommonOptions& options);
 
-// Gives each option of each subcommand of `app` its fallback: HOLDALL_ and its long name in capitals.
-void add_environment_fallbacks(CLI::App& app);
-
 // The services that have a store below the root, sorted.
 std::vector<std::string> installed_names(const CommonOptions& options);
 

@@ -43,6 +43,12 @@ std::string model_folder(const bundle::BundleInfo& info, const ServiceOptions& o
 
 }  // namespace
 
+bool takes(const bundle::BundleInfo& info, const std::string& placeholder) {
+  return info.service && !info.service->exec.empty() &&
+         std::any_of(info.service->exec.begin() + 1, info.service->exec.end(),
+                     [&](const std::string& argument) { return argument.find(placeholder) != std::string::npos; });
+}
+
 std::vector<std::string> service_arguments(const bundle::BundleInfo& info, const ServiceOptions& options,
                                            const ServicePlace& place) {
   const std::string bundle = "'" + info.name + "' " + info.version;
@@ -52,15 +58,11 @@ std::vector<std::string> service_arguments(const bundle::BundleInfo& info, const
   if (info.model && !info.model->external) require_inside(info.model->path);
 
   const std::string model = model_folder(info, options, place);
-  const auto takes = [&](const char* name) {
-    return std::any_of(info.service->exec.begin() + 1, info.service->exec.end(),
-                       [&](const std::string& argument) { return argument.find(name) != std::string::npos; });
-  };
-  if (model.empty() && (takes("{model}") || (info.model && info.model->external)))
+  if (model.empty() && (takes(info, "{model}") || (info.model && info.model->external)))
     throw Error(ErrorKind::kUsage, "bundle " + bundle + " needs a model" +
                                        (info.model && !info.model->name.empty() ? " (" + info.model->name + ")" : "") +
                                        ": give its folder with --model");
-  if (options.device != "auto" && !takes("{device}"))
+  if (options.device != "auto" && !takes(info, "{device}"))
     throw Error(ErrorKind::kUsage, "bundle " + bundle + " takes no --device");
 
   std::vector<std::string> arguments{place.tree + "/" + info.service->exec.front()};

@@ -17,6 +17,9 @@ struct ServicePlace {
   std::string state;  // absolute path of the folder that outlives releases
 };
 
+// Whether an argument of the bundle's service has the placeholder, such as "{device}".
+bool takes(const bundle::BundleInfo& info, const std::string& placeholder);
+
 // The argv of the bundle's service: exec[0] made absolute, "{model}", "{state}" and "{device}" filled in, the user's
 // arguments behind. A model that the bundle carries is used whatever `options.model` says: that may have been for an
 // earlier release. Throws Error{kUsage} for an external model without --model and for a --device that nothing takes;

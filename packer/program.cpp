@@ -11,6 +11,7 @@
 #include <optional>
 #include <regex>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "bundle/member_path.h"
 #include "bundle/utc_time.h"
@@ -58,66 +59,62 @@ struct Arguments {
 
 void declare(CLI::App& app, Arguments& arguments) {
   PackRequest& request = arguments.request;
-  // What to pack has no variable that stands for it: one that is left over would pack something else unseen.
-  app.add_option("-n,--name", request.environment, "the conda environment of that name")->type_name("NAME");
-  app.add_option("-p,--prefix", request.prefix, "the conda environment, venv or any other installation in that folder")
-      ->type_name("PREFIX");
-  app.add_option("-m,--manifest", request.manifest, "a service with the libraries it needs and its model")
-      ->type_name("FILE");
+  auto* const name =
+      app.add_option("-n,--name", request.environment, "the conda environment of that name")->type_name("NAME");
+  auto* const prefix = app.add_option("-p,--prefix", request.prefix,
+                                      "the conda environment, venv or any other installation in that folder")
+                           ->type_name("PREFIX")
+                           ->excludes(name);
+  auto* const manifest =
+      app.add_option("-m,--manifest", request.manifest, "a service with the libraries it needs and its model")
+          ->option_text("FILE")  // not all that it excludes
+          ->excludes(name)
+          ->excludes(prefix);
   app.add_option("-o,--output", request.output,
                  std::string("the archive [NAME.") + traits_of(arguments.default_format).name + "]")
-      ->type_name("FILE")
-      ->envname("HOLDALL_OUTPUT");
-  app.add_option("--bundle-name", request.bundle_name, "instead of the manifest's name")
-      ->type_name("NAME")
-      ->envname("HOLDALL_BUNDLE_NAME");
-  app.add_option("--bundle-version", request.bundle_version, "instead of the manifest's version")
-      ->type_name("VERSION")
-      ->envname("HOLDALL_BUNDLE_VERSION");
+      ->type_name("FILE");
+  app.add_option("--bundle-name", request.bundle_name, "instead of the manifest's name")->type_name("NAME");
+  app.add_option("--bundle-version", request.bundle_version, "instead of the manifest's version")->type_name("VERSION");
   app.add_option(
          "--format", arguments.format,
          "tar.zst, tar.gz, tar.bz2, tar.xz (tzst, tgz, tbz2, txz), tar, zip, squashfs, no-archive (a folder) or "
          "infer (from the output's name)")
       ->capture_default_str()
-      ->type_name("FORMAT")
-      ->envname("HOLDALL_FORMAT");
+      ->type_name("FORMAT");
   app.add_option("--arcroot", request.arcroot, "folder in the archive that holds everything")
       ->type_name("FOLDER")
-      ->envname("HOLDALL_ARCROOT");
+      ->excludes(manifest);
   app.add_option(
          "-d,--dest-prefix", request.dest_prefix,
          "write this folder in the environment's place at once: it needs no relocation there, and works nowhere "
          "else")
       ->type_name("FOLDER")
-      ->envname("HOLDALL_DEST_PREFIX");
+      ->excludes(manifest);
   app.add_option("--shebang", request.shebang,
                  "scripts find their interpreter: relative, from their own place; env, in PATH, as conda-pack has it")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, ShebangForm>{{"relative", ShebangForm::kRelative}, {"env", ShebangForm::kEnv}}))
-      ->type_name("FORM")
-      ->envname("HOLDALL_SHEBANG");
+      ->option_text("relative|env");
   app.add_option("--compress-level", arguments.level, "of the format: " + describe_levels())
       ->check(CLI::Range(0, kMaxLevel))
-      ->type_name("N")
-      ->envname("HOLDALL_COMPRESS_LEVEL");
+      ->type_name("N");
   app.add_option(
          "-j,--n-threads", arguments.threads,
          "threads; 0 or -1: one per processor. The archive does not depend on them; tar, zip and no-archive are "
          "written by one")
       ->capture_default_str()
       ->check(CLI::Range(-1, 1024))
-      ->type_name("N")
-      ->envname("HOLDALL_N_THREADS");
-  app.add_option("--base", request.base,
-                 "an archive of before: what it holds already is copied from it and not compressed again")
-      ->type_name("FILE")
-      ->envname("HOLDALL_BASE");
-  app.add_option(
-         "--remember", request.remember,
-         "note in this file what was read; together with --base, a file whose inode, size and times are as noted "
-         "is not read again. Belongs to this machine and user")
-      ->type_name("FILE")
-      ->envname("HOLDALL_REMEMBER");
+      ->type_name("N");
+  auto* const base =
+      app.add_option("--base", request.base,
+                     "an archive of before: what it holds already is copied from it and not compressed again")
+          ->type_name("FILE");
+  auto* const remember =
+      app.add_option(
+             "--remember", request.remember,
+             "note in this file what was read; together with --base, a file whose inode, size and times are as noted "
+             "is not read again. Belongs to this machine and user")
+          ->type_name("FILE");
   const auto add_filter = [&](const char* option, Filter::Kind kind, const char* help) {
     app.add_option_function<std::string>(
            option,
@@ -127,66 +124,72 @@ void declare(CLI::App& app, Arguments& arguments) {
            help)
         ->type_name("PATTERN")
         ->take_all()
-        ->trigger_on_parse();
+        ->trigger_on_parse()
+        ->excludes(manifest);
   };
   add_filter("--exclude", Filter::Kind::kExclude, "leave out files whose path in the environment matches (fnmatch)");
   add_filter("--include", Filter::Kind::kInclude, "take back what an --exclude before it left out");
   app.add_flag("--ignore-missing-files", arguments.ignore_missing,
-               "pack although files of conda's packages are missing")
-      ->envname("HOLDALL_IGNORE_MISSING_FILES");
+               "pack although files of conda's packages are missing");
   app.add_flag("--ignore-editable-packages", arguments.ignore_editable,
-               "pack although the code of packages lies outside the environment")
-      ->envname("HOLDALL_IGNORE_EDITABLE_PACKAGES");
-  app.add_flag("--allow-outside-links", arguments.allow_outside, "pack links that lead out as what they lead to")
-      ->envname("HOLDALL_ALLOW_OUTSIDE_LINKS");
+               "pack although the code of packages lies outside the environment");
+  app.add_flag("--allow-outside-links", arguments.allow_outside, "pack links that lead out as what they lead to");
   auto* const with_python =
-      app.add_flag("--with-python", arguments.with_python, "of a venv: pack its interpreter, too (the default)");
+      app.add_flag("--with-python", arguments.with_python, "of a venv: pack its interpreter, too (the default)")
+          ->excludes(manifest);
   app.add_option("--python-prefix", arguments.python_prefix,
                  "of a venv: do not pack its interpreter but use the one in this folder of the target's")
       ->type_name("FOLDER")
-      ->excludes(with_python)
-      ->envname("HOLDALL_PYTHON_PREFIX");
+      ->excludes(manifest)
+      ->excludes(with_python);
   app.add_flag("--zip-symlinks", request.zip_symlinks,
-               "in a zip: keep links as links, which not every unzip knows, instead of copies")
-      ->envname("HOLDALL_ZIP_SYMLINKS");
-  app.add_flag("--no-zip-64", arguments.no_zip_64, "in a zip: fail where ZIP64 extensions are needed")
-      ->envname("HOLDALL_NO_ZIP_64");
-  app.add_flag("-f,--force", arguments.force, "replace an existing output, make its folder")->envname("HOLDALL_FORCE");
+               "in a zip: keep links as links, which not every unzip knows, instead of copies");
+  app.add_flag("--no-zip-64", arguments.no_zip_64, "in a zip: fail where ZIP64 extensions are needed");
+  app.add_flag("-f,--force", arguments.force, "replace an existing output, make its folder");
   app.add_flag("--no-provide", arguments.no_provide, "do not run the manifest's commands for missing inputs: fail")
-      ->envname("HOLDALL_NO_PROVIDE");
+      ->needs(manifest);
   app.add_option("--allow-leaks", request.allowed_leaks,
                  "files of the bundle that may name the build machine (fnmatch)")
-      ->type_name("PATTERN")
-      ->envname("HOLDALL_ALLOW_LEAKS");
+      ->type_name("PATTERN");
   app.add_flag("--allow-vendor-edits", arguments.vendor_edits,
                "edit a library of NVIDIA's that would not find its neighbours; recorded in the bundle")
-      ->envname("HOLDALL_ALLOW_VENDOR_EDITS");
-  app.add_option("--explain", request.explain,
-                 "say why a library is in or out, up to the program that needs it; pack nothing")
-      ->type_name("LIBRARY")
-      ->envname("HOLDALL_EXPLAIN");
-  app.add_flag("--report", request.report, "say what makes it big and what it asks of a host; pack nothing")
-      ->envname("HOLDALL_REPORT");
-  app.add_flag("--slim", arguments.slim, "leave out what nothing needs at run time (--report names the rules)")
-      ->envname("HOLDALL_SLIM");
+      ->needs(manifest);
+  auto* const explain = app.add_option("--explain", request.explain,
+                                       "say why a library is in or out, up to the program that needs it; pack nothing")
+                            ->type_name("LIBRARY")
+                            ->needs(manifest)
+                            ->excludes(base)
+                            ->excludes(remember);
+  auto* const report =
+      app.add_flag("--report", request.report, "say what makes it big and what it asks of a host; pack nothing")
+          ->excludes(explain)
+          ->excludes(base)
+          ->excludes(remember);
+  app.add_flag("--slim", arguments.slim, "leave out what nothing needs at run time (--report names the rules)");
   app.add_option("--sbom", request.beside.sbom, "also write the bill of materials (CycloneDX) beside the archive")
       ->type_name("FILE")
-      ->envname("HOLDALL_SBOM");
-  app.add_option("--sign", request.beside.key,
-                 "sign with this minisign secret key: writes OUTPUT.release.json and its .minisig. The password of an "
-                 "encrypted key comes from HOLDALL_KEY_PASSWORD or the terminal")
-      ->type_name("KEY")
-      ->envname("HOLDALL_SIGN");
+      ->excludes(explain)
+      ->excludes(report);
+  auto* const sign =
+      app.add_option(
+             "--sign", request.beside.key,
+             "sign with this minisign secret key: writes OUTPUT.release.json and its .minisig. The password of an "
+             "encrypted key comes from HOLDALL_KEY_PASSWORD or the terminal")
+          ->type_name("KEY")
+          ->excludes(explain)
+          ->excludes(report);
   app.add_option("--expires", arguments.expires, "nobody is to trust the release from then on: 2027-06-30T00:00:00Z")
       ->type_name("TIME")
-      ->envname("HOLDALL_EXPIRES");
+      ->needs(sign);
   app.add_option("--min-version", request.beside.terms.min_version,
                  "whoever has installed the release is not to go below that version")
       ->type_name("VERSION")
-      ->envname("HOLDALL_MIN_VERSION");
-  app.add_flag("--json", arguments.json, "print the result as JSON")->envname("HOLDALL_JSON");
-  app.add_flag("-q,--quiet", arguments.quiet, "no progress, no warnings")->envname("HOLDALL_QUIET");
-  app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->envname("HOLDALL_VERBOSE");
+      ->needs(sign);
+  app.add_flag("--json", arguments.json, "print the result as JSON");
+  auto* const quiet = app.add_flag("-q,--quiet", arguments.quiet, "no progress, no warnings");
+  app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->excludes(quiet);
+  // What to pack has no variable that stands for it: one that is left over would pack something else unseen.
+  bundle::add_environment_fallbacks(app, {"name", "prefix", "manifest", "exclude", "include", "with-python"});
 }
 
 // "a/b" for "/a/b/": conda-pack takes slashes at the ends for nothing.
@@ -213,8 +216,6 @@ Tolerance tolerance(bool accepts) {
 // What signing adds. Times that are over are mistakes.
 void validate_terms(const std::string& expires, CompanionRequest& beside) {
   ReleaseTerms& terms = beside.terms;
-  if (beside.key.empty() && (!expires.empty() || !terms.min_version.empty()))
-    throw Error(ErrorKind::kUsage, "--expires and --min-version are signed with a release: pass --sign KEY, too");
   require_match(terms.min_version.empty() ? std::nullopt : std::optional(terms.min_version), "--min-version",
                 "[A-Za-z0-9._+-]{1,64}");
   if (expires.empty()) return;
@@ -224,10 +225,27 @@ void validate_terms(const std::string& expires, CompanionRequest& beside) {
   if (*terms.expires <= std::time(nullptr)) throw Error(ErrorKind::kUsage, "--expires " + expires + " is over already");
 }
 
-PackRequest validated(const Arguments& arguments) {
+// Of other formats than tar.zst, what only the environment says of its frames and its signature is passed over.
+void keep_to_format(const CLI::App& app, PackRequest& request) {
+  if (request.format.format == Format::kTarZst) return;
+  for (const char* const option : {"--base", "--remember"}) {
+    if (bundle::is_named(app, option))
+      throw Error(ErrorKind::kUsage,
+                  std::string(option) + " is for tar.zst: no other format has frames that could be copied");
+  }
+  for (const char* const option : {"--sign", "--expires", "--min-version"}) {
+    if (bundle::is_named(app, option))
+      throw Error(ErrorKind::kUsage,
+                  std::string(option) +
+                      " is for tar.zst, whose table of contents is signed: sign another format's file with minisign");
+  }
+  request.base.clear();
+  request.remember.clear();
+  request.beside.key.clear();
+}
+
+PackRequest validated(const CLI::App& app, const Arguments& arguments) {
   PackRequest request = arguments.request;
-  const int named = !request.manifest.empty() + !request.environment.empty() + !request.prefix.empty();
-  if (named > 1) throw Error(ErrorKind::kUsage, "-n, -p and -m exclude each other: give one");
   request.format = choose_format(arguments.format, request.output, arguments.default_format);
   request.level = level_of(request.format.format, arguments.level);
   if (request.format.format == Format::kNoArchive) {
@@ -238,36 +256,10 @@ PackRequest validated(const Arguments& arguments) {
   require_absolute("--dest-prefix", request.dest_prefix);
   while (request.dest_prefix.size() > 1 && request.dest_prefix.ends_with('/')) request.dest_prefix.pop_back();
   require_absolute("--python-prefix", arguments.python_prefix);
-  if (request.manifest.empty() && (!request.explain.empty() || arguments.vendor_edits || arguments.no_provide)) {
-    throw Error(ErrorKind::kUsage,
-                "--explain, --allow-vendor-edits and --no-provide are for a manifest: an environment is packed as it "
-                "lies there");
-  }
-  if (!request.manifest.empty() &&
-      !(request.input.filters.empty() && request.dest_prefix.empty() && request.arcroot.empty() &&
-        arguments.python_prefix.empty() && !arguments.with_python)) {
-    throw Error(
-        ErrorKind::kUsage,
-        "--exclude, --include, --arcroot, --dest-prefix, --with-python and --python-prefix are for environments, "
-        "not for a manifest: its layers say for themselves what is theirs");
-  }
-  if (!(request.base.empty() && request.remember.empty()) && (!request.explain.empty() || request.report)) {
-    throw Error(ErrorKind::kUsage, "--base and --remember are for packing: --explain and --report pack nothing");
-  }
-  if (!(request.base.empty() && request.remember.empty()) && request.format.format != Format::kTarZst) {
-    throw Error(ErrorKind::kUsage,
-                "--base and --remember are for tar.zst: no other format has frames that could be copied");
-  }
+  keep_to_format(app, request);
   require_match(request.bundle_name, "--bundle-name", "(?!\\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._+-]{0,63}");
   require_match(request.bundle_version, "--bundle-version", "[A-Za-z0-9._+-]{1,64}");
-  validate_terms(arguments.expires, request.beside);
-  if (!request.beside.key.empty() && request.format.format != Format::kTarZst) {
-    throw Error(ErrorKind::kUsage,
-                "--sign is for tar.zst, whose table of contents it signs: sign another format's file with minisign");
-  }
-  if ((request.report || !request.explain.empty()) && !(request.beside.sbom.empty() && request.beside.key.empty())) {
-    throw Error(ErrorKind::kUsage, "--report and --explain pack nothing: leave out --sbom and --sign");
-  }
+  if (!request.beside.key.empty()) validate_terms(arguments.expires, request.beside);
   request.input.missing_files = tolerance(arguments.ignore_missing);
   request.input.editable_packages = tolerance(arguments.ignore_editable);
   request.input.outside_links = tolerance(arguments.allow_outside);
@@ -286,19 +278,19 @@ PackRequest validated(const Arguments& arguments) {
   return request;
 }
 
-int run(const Arguments& arguments, const CLI::App& validate, const CLI::App& keygen) {
-  if (keygen.parsed()) {
+int run(const CLI::App& app, const Arguments& arguments) {
+  if (app.got_subcommand("keygen")) {
     KeygenRequest request = arguments.keygen;
     request.encryption = arguments.unencrypted ? KeyEncryption::kNone : KeyEncryption::kPassword;
     request.result = arguments.json ? Output::kJson : Output::kText;
     run_keygen(request);
     return 0;
   }
-  if (validate.parsed()) {
+  if (app.got_subcommand("validate")) {
     const bool valid = run_validate(arguments.validated, arguments.json ? Output::kJson : Output::kText);
     return valid ? 0 : bundle::exit_code(ErrorKind::kCannotPack);
   }
-  const PackRequest request = validated(arguments);
+  const PackRequest request = validated(app, arguments);
   Companions companions(request.beside);  // a password's prompt wants the signals
   const Interrupt interrupt;              // before any thread starts
   run_pack(request, companions, interrupt);
@@ -340,7 +332,7 @@ int run_pack_program(int argc, const char* const* argv) {
     return bundle::exit_code(ErrorKind::kUsage);
   }
   try {
-    const int status = run(arguments, *validate, *keygen);
+    const int status = run(app, arguments);
     std::cout.flush();
     if (!std::cout) throw Error(ErrorKind::kStorage, "cannot write to standard output");
     return status;

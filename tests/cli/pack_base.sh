@@ -80,6 +80,6 @@ expect 3 "$pack" -m $manifest -o new.tar.zst --base other.tar.zst; says "cannot 
 : >empty.tar.zst
 expect 3 "$pack" -m $manifest -o new.tar.zst --base empty.tar.zst; says "cannot use 'empty.tar.zst' as a base"
 expect 3 "$pack" -m $manifest -o new.tar.zst --base src; says "not a regular file"
-expect 2 "$pack" -m $manifest --report --base old.tar.zst; says "--base and --remember are for packing"
-expect 2 "$pack" -m $manifest -o new.tar.gz --base old.tar.zst; says "are for tar.zst"
+expect 2 "$pack" -m $manifest --report --base old.tar.zst; says "--base excludes --report"
+expect 2 "$pack" -m $manifest -o new.tar.gz --base old.tar.zst; says "--base is for tar.zst"
 [ ! -e new.tar.gz ] && [ ! -e new.tar.zst ] || fail "an output is left"

@@ -57,10 +57,10 @@ refused() { # STATUS TEXT command...: and leaves nothing
 }
 refused 7 "cannot find an environment called 'gone'" "$pack" -n gone
 refused 7 "it is not there" "$pack" -p gone
-refused 2 "exclude each other" "$pack" -n ml -p "$env"
+refused 2 "--name excludes --prefix" "$pack" -n ml -p "$env"
 refused 2 "must be an absolute path" "$pack" -n ml -d relative
 for option in --allow-vendor-edits --no-provide --explain=libc.so.6; do
-  refused 2 "are for a manifest" "$pack" -n ml $option
+  refused 2 "requires --manifest" "$pack" -n ml $option
 done
 # What is to be packed is said on the command line: a variable that is left over packs nothing else.
 HOLDALL_MANIFEST=gone.json HOLDALL_PREFIX=gone expect 0 "$pack" -n ml -o variable.tar.zst

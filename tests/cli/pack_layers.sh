@@ -34,7 +34,7 @@ grep -qx "root = $PWD/there/env/share" there/env/etc/tool.conf || fail "the envi
 [ "$(cat there/readme.txt)" = app ] || fail "the application is not there"
 
 # What is packed of a venv, a layer says itself: the option would be for none of them.
-expect 2 "$pack" -m m/manifest.json -o y.tar.zst --python-prefix /usr; says "--python-prefix are for environments"
+expect 2 "$pack" -m m/manifest.json -o y.tar.zst --python-prefix /usr; says "--manifest excludes --python-prefix"
 
 # Only what writes an archive minds where it would lie.
 mkdir inside

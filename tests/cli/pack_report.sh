@@ -37,7 +37,7 @@ expect 0 "$pack" -m src/manifest.json --explain libdeep.so.1
 expect 0 "$pack" -m src/manifest.json --explain libc.so.6
 grep -q $'^libc.so.6\tfrom the host: ' out || { cat out >&2; fail "explain libc"; }
 expect 2 "$pack" -p src/data --explain libdeep.so.1
-says "are for a manifest"
+says "requires --manifest"
 expect 7 "$pack" -m src/manifest.json --explain libnothing.so
 says "neither in the bundle nor needed from the host"
 

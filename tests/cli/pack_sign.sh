@@ -44,7 +44,15 @@ grep -q '"min_version": "0.9"' out || fail "stdout: $(cat out)"
 export HOLDALL_ROOT=$PWD/root
 expect 0 "$holdall" install made/svc.tar.zst --key ours.pub
 ! grep -q 'signature' err || fail "a checked signature, and a warning: $(cat err)"
-cmp "root/svc/releases/$(cat out)/release.json" made/svc.tar.zst.release.json || fail "another release.json is kept"
+id=$(cat out)
+cmp "root/svc/releases/$id/release.json" made/svc.tar.zst.release.json || fail "another release.json is kept"
+expect 2 "$holdall" verify "$id" --key ours.pub; says "--key is for the file of an archive"
+HOLDALL_KEY=ours.pub expect 0 "$holdall" verify "$id"
+HOLDALL_KEY=ours.pub expect 0 "$holdall" verify made/svc.tar.zst --release made/svc.tar.zst.release.json
+grep -qx 'signed: svc 1.0.0' out || fail "HOLDALL_KEY: $(cat out)"
+HOLDALL_KEY=ours.pub expect 2 "$holdall" verify - <made/svc.tar.zst; says "--key is for the file of an archive"
+HOLDALL_KEY=ours.pub expect 2 "$holdall" install - <made/svc.tar.zst; says "say with --release"
+HOLDALL_INSECURE=1 expect 2 "$holdall" install - --key ours.pub <made/svc.tar.zst; says "say with --release"
 expect 0 "$holdall" extract -q - -C piped --key ours.pub --release made/svc.tar.zst.release.json <made/svc.tar.zst
 [ "$(piped/bin/serve)" = 42 ] || fail "the piped tree does not run"
 expect 0 "$holdall" install made/svc.tar.zst; says "was not checked"
@@ -125,13 +133,13 @@ refuses 4 "truncated or damaged" --sign public.key
 cp bare.key open.key; chmod 640 open.key
 refuses 6 "others may read or write it (mode 0640)" --sign open.key
 refuses 7 "none.key" --sign none.key
-refuses 2 "pass --sign KEY" --min-version 1
+refuses 2 "--min-version requires --sign" --min-version 1
 refuses 2 "--expires is 'tomorrow'" --sign bare.key --expires tomorrow
 refuses 2 "is over already" --sign bare.key --expires 2020-01-01
 refuses 2 "--min-version 2.0 is above" --sign bare.key --min-version 2.0
 refuses 2 "--sign is for tar.zst" --sign bare.key --format zip
 refuses 2 "two outputs have one name" --sign bare.key --sbom refused/x.tar.zst.release.json
-refuses 2 "--report and --explain pack nothing" --sign bare.key --report
+refuses 2 "--report excludes --sign" --sign bare.key --report
 status=0
 setsid -w "$pack" -q -m src/manifest.json -o refused/x.tar.zst --sign ours.key </dev/null >out 2>err || status=$?
 [ $status = 2 ] || fail "exit $status without a terminal"
