@@ -21,7 +21,7 @@ class ByteStream {
 struct StreamOptions {
   int level = 0;
   unsigned threads = 1;         // at least 1; memory grows with them, at most 64 MiB each
-  std::function<void()> check;  // called while a stream waits for its threads; may throw to cancel. May be empty
+  std::function<void()> check;  // called where a stream may wait long, by xz and mksquashfs; may throw. May be empty
 };
 
 // Each hands its sink what becomes ready, in the calling thread.

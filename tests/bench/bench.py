@@ -132,14 +132,17 @@ def conda_environment():
     """What conda-pack needs to take a folder for an environment, around the wheels that the packer's tests have."""
     env = OUT / "formats-env"
     if not env.exists():
+        made = OUT / "formats-env.part"  # an interrupted run leaves nothing that looks whole
+        shutil.rmtree(made, ignore_errors=True)
         for wheel in (ROOT / "build/packer-wheels").glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(env / "lib/python3.11/site-packages")
-        (env / "conda-meta").mkdir()
-        (env / "conda-meta/history").touch()
-        (env / "conda-meta/python-3.11.4-0.json").write_text(json.dumps(
+                archive.extractall(made / "lib/python3.11/site-packages")
+        (made / "conda-meta").mkdir()
+        (made / "conda-meta/history").touch()
+        (made / "conda-meta/python-3.11.4-0.json").write_text(json.dumps(
             {"name": "python", "version": "3.11.4", "build": "0", "url": "python", "files": [], "paths_data": {"paths": []},
              "link": {"source": "/nowhere/python", "type": 1}}))
+        made.rename(env)
     return env
 
 
