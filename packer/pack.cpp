@@ -3,13 +3,10 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <cstring>
-#include <memory>
 
 #include "bundle/error.h"
-#include "packer/elf/edited_file.h"
 #include "packer/faults.h"
-#include "packer/input_file.h"
+#include "packer/packed_file.h"
 #include "packer/remember_pack.h"
 
 namespace holdall::packer {
@@ -21,27 +18,11 @@ using bundle::ErrorKind;
 // The bytes of one member as they go into the archive.
 class MemberStream {
  public:
-  MemberStream(const PlannedMember& member, const LeakPatterns& patterns) : member_(member), scanner_(patterns) {
-    if (member.source.empty()) {
-      if (!member.splices.empty()) file_ = std::make_shared<const MemoryFile>(member.entry.path, member.contents);
-    } else {
-      const std::uint64_t size =
-          member.edit ? member.edit->original_size : original_size(member.entry.size, member.splices);
-      input_ = std::make_shared<const InputFile>(open_found({member.source, size, member.mtime_ns}));
-      file_ = input_;
-      if (member.edit) file_ = std::make_shared<const EditedFile>(input_, *member.edit);
-    }
-    if (!member.splices.empty()) file_ = std::make_shared<const SplicedFile>(file_, member.splices);
-  }
+  MemberStream(const PlannedMember& member, const LeakPatterns& patterns)
+      : member_(member), file_(packed_file(member)), scanner_(patterns) {}
 
   std::size_t read(std::span<std::byte> out) {
-    std::size_t count = 0;
-    if (file_) {
-      count = file_->read_some(offset_, out);
-    } else {
-      count = std::min<std::size_t>(out.size(), member_.contents.size() - offset_);
-      std::memcpy(out.data(), member_.contents.data() + offset_, count);
-    }
+    const std::size_t count = file_.bytes->read_some(offset_, out);
     if (offset_ + count > member_.entry.size || (count == 0 && offset_ < member_.entry.size)) {
       throw changed_while_packed(member_.source);
     }
@@ -51,18 +32,19 @@ class MemberStream {
   }
 
   const LeakScanner& finish() {
-    if (input_) input_->require_unchanged();
+    if (file_.input) file_.input->require_unchanged();
     scanner_.finish();
     return scanner_;
   }
 
   // Of the input, if there is one.
-  std::optional<FileIdentity> identity() const { return input_ ? std::optional(input_->identity()) : std::nullopt; }
+  std::optional<FileIdentity> identity() const {
+    return file_.input ? std::optional(file_.input->identity()) : std::nullopt;
+  }
 
  private:
   const PlannedMember& member_;
-  std::shared_ptr<const InputFile> input_;
-  std::shared_ptr<const ReadableFile> file_;  // `input_`, or what edit and splices make of it
+  const PackedFile file_;
   LeakScanner scanner_;
   std::uint64_t offset_ = 0;
 };

@@ -8,8 +8,13 @@
 
 namespace holdall::packer {
 
+struct PackedFile {
+  std::shared_ptr<const ReadableFile> bytes;
+  std::shared_ptr<const InputFile> input;  // that they are made of; nullptr: there is none
+};
+
 // Of a regular member: its input, edited and spliced. `member` must outlive it. Throws as InputFile does, and
 // changed_while_packed() for an input that is not as it was found.
-std::shared_ptr<const ReadableFile> packed_file(const PlannedMember& member);
+PackedFile packed_file(const PlannedMember& member);
 
 }  // namespace holdall::packer

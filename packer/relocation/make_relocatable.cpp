@@ -224,7 +224,7 @@ class Stage {
     for (const PlannedMember& member : members_) {
       check.add({member.entry.path, member.entry.executable, member.entry.relocations}, [&] {
         std::string head(bundle::kScriptHead, '\0');
-        head.resize(packed_file(member)->read_some(0, std::as_writable_bytes(std::span(head))));
+        head.resize(packed_file(member).bytes->read_some(0, std::as_writable_bytes(std::span(head))));
         return head;
       });
     }
@@ -365,7 +365,7 @@ class Stage {
     if (member.entry.type != EntryType::kRegular || (member.splices.empty() && !member.source.empty()))
       return std::nullopt;
     return RecordChange{
-        .gone = false, .digest = digest_of(*packed_file(member), options_.check), .size = member.entry.size};
+        .gone = false, .digest = digest_of(*packed_file(member).bytes, options_.check), .size = member.entry.size};
   }
 
   const Collection& collection_;

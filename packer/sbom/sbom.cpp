@@ -205,7 +205,7 @@ class SbomMaker {
     }
     if (elf.claimed || elf.file.digest) return;
     const RememberedFile* const known = known_as_planned(options_.remembered, *elf.member);
-    elf.file.digest = known != nullptr ? known->packed : digest_of(*packed_file(*elf.member), options_.check);
+    elf.file.digest = known != nullptr ? known->packed : digest_of(*packed_file(*elf.member).bytes, options_.check);
   }
 
   std::string add_file(Elf& elf) {
