@@ -16,9 +16,7 @@ class BundleInMemory : public MemberWriter {
       : writer_(plan.info, {.threads = threads}, [this](std::span<const std::byte> bytes) {
           archive.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         }) {}
-  void add(bundle::Entry entry, bundle::ByteSource source) override {
-    writer_.add(std::move(entry), std::move(source));
-  }
+  void add(bundle::Entry entry, const bundle::ByteSource& source) override { writer_.add(std::move(entry), source); }
   bundle::WriteSummary finish() override { return writer_.finish(); }
   const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
 
