@@ -80,15 +80,17 @@ struct Reader::State {
   Footer footer;
   std::vector<std::byte> tail;  // the archive's last 64 KiB, until load() is done with them
 
-  std::once_flag loaded;
-  Toc toc;
+  std::once_flag hashed, loaded;
   Digest toc_digest{};
+  Toc toc;
   std::vector<Frame> frames;
 
   std::mutex decoders_mutex;
   std::vector<FrameDecoder> decoders;  // those not in use
 
   void read(std::uint64_t offset, std::span<std::byte> out) const;
+  std::vector<std::byte> read_toc() const;
+  void take_digest(std::span<const std::byte> packed_toc);
   void load();
   void check_chunks() const;
   void decode(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out);
@@ -102,6 +104,19 @@ void Reader::State::read(std::uint64_t offset, std::span<std::byte> out) const {
   } else {
     archive->read_at(offset, out);
   }
+}
+
+std::vector<std::byte> Reader::State::read_toc() const {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(footer.toc_size));
+  archive->read_at(footer.toc_offset, bytes);
+  return bytes;
+}
+
+// The first ones read are the archive's; whoever has asked for their digest gets no others.
+void Reader::State::take_digest(std::span<const std::byte> packed_toc) {
+  const Digest found = sha256(packed_toc);
+  std::call_once(hashed, [&] { toc_digest = found; });
+  if (found != toc_digest) bad("bad TOC: it changed while the archive was read");
 }
 
 void Reader::State::load() {
@@ -118,6 +133,7 @@ void Reader::State::load() {
     bad("bad TOC: its frame header does not match the footer");
   }
   const auto compressed = std::span<const std::byte>(packed).subspan(kSkippableHeader);
+  take_digest(compressed);
   const unsigned long long claimed = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
   if (claimed != footer.toc_uncompressed_size ||
       ZSTD_findFrameCompressedSize(compressed.data(), compressed.size()) != compressed.size()) {
@@ -136,7 +152,6 @@ void Reader::State::load() {
     offset += entries[i].compressed;
   }
   toc = std::move(parsed);
-  toc_digest = sha256(compressed);
   check_chunks();
   tail = {};
 }
@@ -227,14 +242,13 @@ const std::vector<Frame>& Reader::frames() const {
 }
 
 Digest Reader::toc_digest() const {
-  toc();
+  std::call_once(state_->hashed, [this] { state_->toc_digest = sha256(state_->read_toc()); });
   return state_->toc_digest;
 }
 
 std::vector<std::byte> Reader::toc_bytes() const {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(footer().toc_size));
-  state_->archive->read_at(footer().toc_offset, bytes);
-  if (sha256(bytes) != toc_digest()) bad("bad TOC: it changed while the archive was read");
+  std::vector<std::byte> bytes = state_->read_toc();
+  state_->take_digest(bytes);
   return bytes;
 }
 

@@ -55,7 +55,7 @@ class Reader {
   const Footer& footer() const;
   std::uint64_t archive_bytes() const;
   const Toc& toc() const;
-  Digest toc_digest() const;                 // sha256 of the compressed TOC
+  Digest toc_digest() const;                 // sha256 of the compressed TOC, whatever it holds: nothing is parsed
   std::vector<std::byte> toc_bytes() const;  // the compressed TOC, as in the archive
   std::string release_id() const;            // "<name>-<version>-<first 12 hex digits of toc_digest>"
 

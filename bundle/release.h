@@ -39,8 +39,8 @@ struct SignedRelease {
 // since 1970).
 Release verify_release(const SignedRelease& files, const PublicKey& key, std::int64_t now);
 
-// What tells an archive from the one that was signed, as far as its ends and its TOC tell; empty: nothing. Reads the
-// TOC. A whole archive's digest is for the caller to compare.
+// What tells an archive from the one that was signed, as far as its ends and its TOC tell; empty: nothing. Parses
+// nothing of the TOC: its bytes are compared. A whole archive's digest is for the caller to compare.
 std::string difference(const Release& release, const Reader& archive);
 
 // The sha256 of all of it.

@@ -99,6 +99,12 @@ TEST(Release, TellsAnArchiveFromTheSignedOne) {
   other = signed_one;
   other.toc_digest = sha256({});
   EXPECT_NE(difference(other, reader).find("table of contents"), std::string::npos);
+
+  // A forged table is refused for what it is, before anything parses it.
+  std::fill_n(archive.begin() + static_cast<std::ptrdiff_t>(summary.toc_offset), summary.toc_size, std::byte{0x5a});
+  const Reader forged = open_bytes(archive);
+  EXPECT_NE(difference(signed_one, forged).find("table of contents"), std::string::npos);
+  EXPECT_THROW(forged.toc(), Error);
 }
 
 TEST(UtcTime, ReadsAndWritesMoments) {
