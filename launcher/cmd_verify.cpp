@@ -36,7 +36,7 @@ bundle::VerifyReport verify_release(const VerifyOptions& options) {
 
 bundle::VerifyReport verify_source(const std::string& given) {
   const Source source = Source::open(given);
-  return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), 0),
+  return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), {}),
                         std::max(1U, std::thread::hardware_concurrency()));
 }
 
@@ -55,7 +55,7 @@ int verify_subject(VerifyOptions& options, const CLI::App& command) {
                          std::filesystem::exists(options.subject);
   // A release that is installed has no archive any more.
   if (!is_source && !bundle::is_named(command, "--key")) options.trust.key.clear();
-  const bool checks_signature = !options.trust.key.empty();
+  const bool checks_signature = is_source ? has_key(options.trust) : !options.trust.key.empty();
   if (checks_signature && (!is_source || options.subject == "-"))
     throw bundle::Error(bundle::ErrorKind::kUsage,
                         "cannot check '" + options.subject + "' against a key: --key is for the file of an archive");

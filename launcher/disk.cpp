@@ -24,6 +24,21 @@ bool is_folder(const Place& place) {
   return ::fstatat(place.folder, place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
 }
 
+// To its end, or until it is more than `limit`. `file` was just opened, or not.
+std::string read_open(const FileDescriptor& file, const std::string& name, std::size_t limit) {
+  if (!file) throw system_error(errno, "open", name);
+  std::string bytes;
+  std::array<char, 65536> block{};
+  while (bytes.size() <= limit) {
+    const ssize_t got = ::read(file.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw system_error(errno, "read", name);
+    if (got == 0) break;
+    bytes.append(block.data(), static_cast<std::size_t>(got));
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void Disk::make_folder(const Place& place, unsigned mode) const {
@@ -134,18 +149,14 @@ bool exists(const Place& place) {
 
 std::string read_file(const Place& place, std::size_t limit) {
   const FileDescriptor file(::openat(place.folder, place.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) throw system_error(errno, "open", place.name);
-  std::string bytes;
-  std::array<char, 65536> block{};
-  while (true) {
-    const ssize_t got = ::read(file.get(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw system_error(errno, "read", place.name);
-    if (got == 0) return bytes;
-    bytes.append(block.data(), static_cast<std::size_t>(got));
-    if (bytes.size() > limit)
-      throw bundle::Error(bundle::ErrorKind::kStorage, "cannot read '" + place.name + "': it is larger than expected");
-  }
+  std::string bytes = read_open(file, place.name, limit);
+  if (bytes.size() > limit)
+    throw bundle::Error(bundle::ErrorKind::kStorage, "cannot read '" + place.name + "': it is larger than expected");
+  return bytes;
+}
+
+std::string read_named(const std::string& path, std::size_t limit) {
+  return read_open(FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), path, limit);
 }
 
 std::string random_name() {

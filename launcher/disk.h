@@ -52,6 +52,10 @@ std::string read_link(const Place& place);               // empty: absent or not
 bool exists(const Place& place);
 std::string read_file(const Place& place, std::size_t limit);  // throws if absent or larger
 
+// For a path that the user names: links are followed, and it may be a pipe. Of what is larger than `limit`, more than
+// that. Throws if absent.
+std::string read_named(const std::string& path, std::size_t limit);
+
 // 16 random hex digits, for names that nobody can foresee.
 std::string random_name();
 

@@ -1,9 +1,9 @@
 #include "launcher/trust.h"
 
-#include <fcntl.h>
-
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <iostream>
 
 #include "bundle/error.h"
@@ -20,17 +20,28 @@ constexpr std::size_t kLargestRelease = 64 * 1024;
 constexpr std::size_t kLargestSignature = 16 * 1024;  // two comments and 140 bytes
 constexpr std::size_t kEncodedKey = 56;               // base64 of a public key
 
+std::string read_small(const std::string& path, std::size_t limit) {
+  std::string bytes = read_named(path, limit);
+  if (bytes.size() > limit)
+    throw Error(ErrorKind::kTrust, "cannot use '" + path + "': it is larger than " + std::to_string(limit) + " bytes");
+  return bytes;
+}
+
 bundle::PublicKey load_public_key(const std::string& given) {
-  if (exists({AT_FDCWD, given})) return bundle::parse_public_key(read_file({AT_FDCWD, given}, kLargestKey), given);
-  if (given.size() == kEncodedKey && given.starts_with("RW")) return bundle::parse_public_key(given, given);
-  throw Error(ErrorKind::kNotFound, "cannot find public key '" + given + "'");
+  std::error_code ignored;
+  if (given.size() == kEncodedKey && given.starts_with("RW") && !std::filesystem::exists(given, ignored))
+    return bundle::parse_public_key(given, given);
+  return bundle::parse_public_key(read_small(given, kLargestKey), given);
 }
 
 std::string read_beside(const std::string& source, const std::string& path, std::size_t limit) {
-  if (!exists({AT_FDCWD, path}))
+  try {
+    return read_small(path, limit);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
     throw Error(ErrorKind::kTrust,
                 "cannot trust '" + source + "': there is no '" + path + "': get it from where the archive comes from");
-  return read_file({AT_FDCWD, path}, limit);
+  }
 }
 
 [[noreturn]] void refuse(const std::string& name, const std::string& why) {
@@ -40,9 +51,13 @@ std::string read_beside(const std::string& source, const std::string& path, std:
 }  // namespace
 
 void add_signature_options(CLI::App& command, TrustOptions& options) {
-  CLI::Option* const key = command.add_option(
-      "--key", options.key,
-      "minisign public key, a file or its base64, that the bundle's release.json must be signed with");
+  CLI::Option* const key =
+      command
+          .add_option("--key", options.key,
+                      "minisign public key, a file or its base64, that the bundle's release.json must be signed with")
+          ->check([](const std::string& given) {
+            return given.empty() ? "it is empty: leave it out to check no signature" : "";
+          });
   command.add_option("--release", options.release, "the release.json, its .minisig beside it [SOURCE.release.json]")
       ->needs(key);
 }
@@ -51,6 +66,14 @@ void add_trust_options(CLI::App& command, TrustOptions& options) {
   add_signature_options(command, options);
   command.add_flag("--insecure", options.insecure, "accept standard input without a signature")
       ->excludes(command.get_option("--key"));
+}
+
+bool has_key(const TrustOptions& options) {
+  if (!options.key.empty()) return true;
+  if (options.insecure) return false;
+  if (const char* const variable = std::getenv("HOLDALL_KEY"); variable != nullptr && *variable == '\0')
+    throw Error(ErrorKind::kUsage, "HOLDALL_KEY is empty: unset it to check no signature");
+  return false;
 }
 
 SignedBundle load_signed(const std::string& source, const TrustOptions& options) {
@@ -67,7 +90,7 @@ SignedBundle load_signed(const std::string& source, const TrustOptions& options)
 }
 
 std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions& options, Verbosity verbosity) {
-  if (!options.key.empty()) return load_signed(source.given(), options);
+  if (has_key(options)) return load_signed(source.given(), options);
   if (options.insecure) return std::nullopt;
   if (source.kind() == SourceKind::kPipe)
     throw Error(ErrorKind::kTrust,

@@ -20,6 +20,10 @@ struct TrustOptions {
 void add_signature_options(CLI::App& command, TrustOptions& options);
 void add_trust_options(CLI::App& command, TrustOptions& options);
 
+// Whether signatures are to be checked. Throws Error{kUsage} for a HOLDALL_KEY that is set and empty: a secret that got
+// lost on its way must not turn the check off.
+bool has_key(const TrustOptions& options);
+
 struct SignedBundle {
   bundle::Release release;
   std::string json;  // of the release, as it was signed
@@ -34,7 +38,9 @@ SignedBundle load_signed(const std::string& source, const TrustOptions& options)
 std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions& options, Verbosity verbosity);
 
 // Throw Error{kTrust} unless the archive called `name` is the one that was signed. The first compares its table of
-// contents: enough for whoever takes nothing from the archive but what that table proves. The second reads all of it.
+// contents: enough for whoever takes nothing from the archive but what that table proves. (The times of the files are
+// not in it: extract() takes one for all from the first tar header, where a forger may write another.) The second reads
+// all of it.
 void require_signed(const bundle::Release& release, const bundle::Reader& archive, const std::string& name);
 void require_signed_bytes(const bundle::Release& release, const bundle::RandomAccess& archive, const std::string& name);
 

@@ -59,6 +59,29 @@ expect 0 "$holdall" install made/svc.tar.zst; says "was not checked"
 expect 4 "$holdall" install - <made/svc.tar.zst; says "give --key and --release"
 expect 2 "$holdall" install - --key ours.pub <made/svc.tar.zst; says "say with --release"
 expect 2 "$holdall" install made/svc.tar.zst --key ours.pub --insecure
+for how in "verify made/svc.tar.zst" "install made/svc.tar.zst" "extract made/svc.tar.zst -C empty"; do  # a secret got lost
+  expect 2 "$holdall" $how --key ""; says "it is empty"
+  HOLDALL_KEY='' expect 2 "$holdall" $how; says "HOLDALL_KEY is empty"
+done
+# What is not signed is not kept as if it were; what is signed is, with a release that is there already too.
+cp made/svc.tar.zst beside.tar.zst
+echo '{"forged": 1}' >beside.tar.zst.release.json
+expect 0 "$holdall" install -q --name beside beside.tar.zst
+kept="root/beside/releases/$(cat out)/release.json"
+[ ! -e "$kept" ] || fail "an unsigned release.json is kept: $(cat "$kept")"
+expect 0 "$holdall" install -q --name beside made/svc.tar.zst --key ours.pub
+cmp "$kept" made/svc.tar.zst.release.json || fail "the signed release.json is not kept with a release that is reused"
+# As the paths of secrets are: links, and pipes.
+mkdir links
+ln -s ../ours.pub links/key.pub
+for beside in "" .release.json .release.json.minisig; do ln -s ../made/svc.tar.zst$beside links/svc.tar.zst$beside; done
+expect 0 "$holdall" verify links/svc.tar.zst --key links/key.pub
+expect 0 "$holdall" verify links/svc.tar.zst --key <(cat ours.pub)
+# A signed pipe is not read beyond what was signed.
+expect 4 "$holdall" install --name endless - --key ours.pub --release made/svc.tar.zst.release.json < <(cat made/svc.tar.zst; head -c 1073741824 /dev/zero)
+says "more than the signed"
+expect 4 "$holdall" extract - -C endless --key ours.pub --release made/svc.tar.zst.release.json < <(cat made/svc.tar.zst; head -c 1073741824 /dev/zero)
+says "more than the signed"
 (cd src && sed -i s/tiny/small/ model/config.json)
 expect 0 sign -o newer.tar.zst
 sed -i s/small/tiny/ src/model/config.json
@@ -116,6 +139,8 @@ distrusts "there is no 'changed.tar.zst.release.json.minisig'" verify changed.ta
 : >changed.tar.zst.release.json.minisig
 distrusts "ends after 0 of 4 lines" verify changed.tar.zst --key ours.pub
 distrusts "more than 2 lines" verify bare.tar.zst --key bare.tar.zst.release.json.minisig
+head -c 70000 /dev/zero >changed.tar.zst.release.json
+distrusts "it is larger than 65536 bytes" verify changed.tar.zst --key ours.pub
 expect 7 verify bare.tar.zst --key none.pub
 expect 2 verify - --key bare.pub </dev/null; says "--key is for the file of an archive"
 
