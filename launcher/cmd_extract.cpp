@@ -81,7 +81,9 @@ void extract_source(const ExtractCommandOptions& options) {
   const std::optional<SignedBundle> trusted = check_trust(source, options.trust, options.common.verbosity);
   const InterruptGuard interrupt;
   Destination destination(options.folder);
-  const bundle::Reader reader = source.reader(destination.path(), 0);
+  SpoolLimits limits;
+  if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
+  const bundle::Reader reader = source.reader(destination.path(), limits);
   if (trusted) require_signed(trusted->release, reader, options.source);
   Progress progress("unpacking", options.common.verbosity);
   bundle::ExtractOptions how;

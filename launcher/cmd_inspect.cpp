@@ -36,7 +36,7 @@ Subject open_subject(const InspectOptions& options) {
   const Source source = Source::open(given);
   Subject subject{source.info(), std::nullopt};
   if (source.kind() == SourceKind::kFile || (source.kind() == SourceKind::kPipe && options.files))
-    subject.archive.emplace(source.reader(std::filesystem::temp_directory_path().string(), 0));
+    subject.archive.emplace(source.reader(std::filesystem::temp_directory_path().string(), {}));
   return subject;
 }
 

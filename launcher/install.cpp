@@ -143,6 +143,16 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   return record;
 }
 
+// In a release that is there already, by one rename.
+void keep_release_json(const Store& store, const Place& target, const std::string& json) {
+  const Disk& disk = store.disk();
+  const Staging staging(store, target.name);
+  disk.write_file({staging.folder(), "release.json"}, json);
+  const FileDescriptor release = open_folder(target);
+  disk.replace({staging.folder(), "release.json"}, {release.get(), "release.json"});
+  disk.sync(release.get(), target.name);
+}
+
 }  // namespace
 
 void require_installable(const bundle::Reader& reader) {
@@ -163,7 +173,10 @@ InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Rea
   const bool present = exists(target);
   if (present) {
     const auto faults = store.check_release(id, false);
-    if (faults.empty()) return {.release = id, .reused = true, .bytes = 0};
+    if (faults.empty()) {
+      if (!options.release_json.empty()) keep_release_json(store, target, options.release_json);
+      return {.release = id, .reused = true, .bytes = 0};
+    }
     if (in_use(target))
       throw Error(ErrorKind::kStorage, "release '" + id + "' is damaged and in use: " + faults.front() +
                                            ": stop the service, then install again");

@@ -12,7 +12,7 @@
 namespace holdall::launcher {
 
 struct InstallOptions {
-  std::string release_json;  // the signed description that came with the archive, kept with the release; may be empty
+  std::string release_json;  // what was signed of the archive, verified, kept with the release; empty: nothing
   unsigned threads = 0;      // 0: all processors
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
@@ -28,7 +28,8 @@ struct InstallResult {
 void require_installable(const bundle::Reader& reader);
 
 // Space is checked, the tree is unpacked into staging/ with everything verified, and one rename makes it a release. A
-// release of the same id is checked and reused; a damaged one is replaced, unless a service runs from it. SIGINT,
+// release of the same id is checked and reused, with the new release_json if one is given; a damaged one is replaced,
+// unless a service runs from it. SIGINT,
 // SIGTERM and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle,
 // kStorage, kBusy, kInterrupted}. The doctor's and the signature's verdicts are the caller's.
 InstallResult install(Store& store, const StoreLock& lock, const bundle::Reader& reader, const InstallOptions& options);

@@ -49,10 +49,9 @@ Obtained obtain(const ObtainOptions& options) {
 
   // A broken file is refused before there is a store; a pipe needs the store's partial/ first.
   std::optional<bundle::Reader> reader;
-  if (source.kind() != SourceKind::kPipe) reader.emplace(source.reader({}, 0));
-  if (reader) require_installable(*reader);
-
+  if (source.kind() != SourceKind::kPipe) reader.emplace(source.reader({}, {}));
   if (reader && trusted) require_signed(trusted->release, *reader, options.source);
+  if (reader) require_installable(*reader);
 
   Store::OpenOptions how = options.common.open_options();
   how.create = true;
@@ -60,14 +59,16 @@ Obtained obtain(const ObtainOptions& options) {
   Store store = Store::open(options.common.store_root(), name, how);
   StoreLock lock = store.lock(options.common.lock_timeout());
   if (!reader) {
-    reader.emplace(source.reader(store.path() + "/partial", options.max_size));
+    SpoolLimits limits{.max_bytes = options.max_size, .signed_bytes = {}};
+    if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
+    reader.emplace(source.reader(store.path() + "/partial", limits));
     if (trusted) require_signed(trusted->release, *reader, options.source);
   }
   if (to_json(reader->info()) != to_json(source.info()))
     throw Error(ErrorKind::kBadBundle, "'" + options.source + "' changed while it was read");
 
   InstallOptions install_options;
-  install_options.release_json = trusted ? trusted->json : source.release_json();
+  if (trusted) install_options.release_json = trusted->json;
   Progress progress("unpacking", options.common.verbosity);
   install_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   InstallResult result = install(store, lock, *reader, install_options);

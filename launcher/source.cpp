@@ -83,7 +83,7 @@ void write_all(const FileDescriptor& file, std::span<const std::byte> bytes, con
 }
 
 std::shared_ptr<const bundle::RandomAccess> spool(std::span<const std::byte> head, const std::string& folder,
-                                                  std::uint64_t max_bytes) {
+                                                  const SpoolLimits& limits) {
   const InterruptGuard interrupt;
   FileDescriptor file = nameless_file(folder);
   write_all(file, head, folder);
@@ -91,8 +91,11 @@ std::shared_ptr<const bundle::RandomAccess> spool(std::span<const std::byte> hea
   std::vector<std::byte> block(kBlock);
   while (const std::size_t got = read_some(STDIN_FILENO, block, "-", interrupt)) {
     size += got;
-    if (max_bytes != 0 && size > max_bytes)
-      throw Error(ErrorKind::kStorage, "standard input is larger than --max-size: " + human_bytes(max_bytes));
+    if (limits.signed_bytes && size > *limits.signed_bytes)
+      throw Error(ErrorKind::kTrust, "'-' is not the archive that was signed: it has more than the signed " +
+                                         std::to_string(*limits.signed_bytes) + " bytes");
+    if (limits.max_bytes != 0 && size > limits.max_bytes)
+      throw Error(ErrorKind::kStorage, "standard input is larger than --max-size: " + human_bytes(limits.max_bytes));
     write_all(file, std::span(block).first(got), folder);
   }
   return std::make_shared<OpenFile>(std::move(file), size);
@@ -154,23 +157,17 @@ Source Source::open(const std::string& given) {
   return source;
 }
 
-bundle::Reader Source::reader(const std::string& spool_folder, std::uint64_t max_bytes) const {
+bundle::Reader Source::reader(const std::string& spool_folder, const SpoolLimits& limits) const {
   if (kind_ == SourceKind::kFolder)
     throw Error(ErrorKind::kUsage, "cannot install the folder '" + given_ +
                                        "': only an archive carries the digests to install by: give the .tar.zst");
   try {
-    return bundle::Reader::open(kind_ == SourceKind::kPipe ? spool(head_, spool_folder, max_bytes)
+    return bundle::Reader::open(kind_ == SourceKind::kPipe ? spool(head_, spool_folder, limits)
                                                            : bundle::open_file(given_));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kBadBundle) throw;
     throw Error(error.kind(), "cannot read '" + given_ + "': " + error.what());
   }
-}
-
-std::string Source::release_json() const {
-  const std::string path = given_ + ".release.json";
-  if (kind_ != SourceKind::kFile || !exists({AT_FDCWD, path})) return {};
-  return read_file({AT_FDCWD, path}, kLargestDescription);
 }
 
 }  // namespace holdall::launcher

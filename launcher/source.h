@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@
 namespace holdall::launcher {
 
 enum class SourceKind { kFile, kFolder, kPipe };
+
+// How much of a pipe is taken.
+struct SpoolLimits {
+  std::uint64_t max_bytes = 0;                // --max-size; 0: any
+  std::optional<std::uint64_t> signed_bytes;  // the size of the archive that was signed
+};
 
 class Source {
  public:
@@ -24,12 +31,10 @@ class Source {
   const std::string& given() const { return given_; }
   const bundle::BundleInfo& info() const { return info_; }
 
-  // The archive. A pipe is first read to its end into a file in `spool_folder` that has no name, at most `max_bytes`
-  // (0: any size); other kinds ignore both. Throws Error{kUsage} for a folder, which carries no digests to install by.
-  bundle::Reader reader(const std::string& spool_folder, std::uint64_t max_bytes) const;
-
-  // The description beside a file: FILE.release.json; empty if there is none.
-  std::string release_json() const;
+  // The archive. A pipe is first read to its end into a file in `spool_folder` that has no name; other kinds ignore
+  // both. Throws Error{kUsage} for a folder, which carries no digests to install by, and for a pipe that gives more
+  // than it may Error{kStorage, kTrust}.
+  bundle::Reader reader(const std::string& spool_folder, const SpoolLimits& limits) const;
 
  private:
   SourceKind kind_ = SourceKind::kFile;

@@ -61,6 +61,22 @@ TEST_F(Install, ReusesAReleaseThatIsThereAndWhole) {
   EXPECT_EQ(fs::last_write_time(path() / "releases" / id / "installed.json"), before);
 }
 
+TEST_F(Install, KeepsWhatWasSignedOfAReleaseThatIsThereAlready) {
+  const Bytes archive = testing::bundle_of("1");
+  const std::string id = install_bytes(archive);
+  const fs::path kept = path() / "releases" / id / "release.json";
+  EXPECT_FALSE(fs::exists(kept));
+  Store store = open();
+  const StoreLock held = lock(store);
+  for (const std::string json : {"{\"first\": 1}", "{\"second\": 1}", ""}) {
+    InstallOptions options;
+    options.release_json = json;
+    EXPECT_TRUE(install(store, held, bundle::testing::open_bytes(archive), options).reused);
+    EXPECT_EQ(testing::read(kept), json.empty() ? "{\"second\": 1}" : json);
+  }
+  EXPECT_EQ(testing::litter_in(path()), std::vector<std::string>{});
+}
+
 TEST_F(Install, ReplacesADamagedRelease) {
   const Bytes archive = testing::bundle_of("1");
   const std::string id = install_bytes(archive);
