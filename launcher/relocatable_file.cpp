@@ -79,14 +79,15 @@ std::optional<std::vector<RelocatableFile::Patch>> RelocatableFile::packed_field
 
 bundle::Digest RelocatableFile::digest_with(const std::vector<Patch>& patches) const {
   bundle::Sha256 hash;
+  auto first = patches.begin();  // that does not end before the block; they ascend
   for (std::uint64_t offset = 0; offset < size_; offset += kBlock) {
     std::string block = read_at(offset, static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, size_ - offset)));
-    for (const Patch& patch : patches) {
-      const std::uint64_t begin = std::max(patch.offset, offset);
-      const std::uint64_t end = std::min(patch.offset + patch.bytes.size(), offset + block.size());
-      if (begin >= end) continue;
-      block.replace(static_cast<std::size_t>(begin - offset), static_cast<std::size_t>(end - begin), patch.bytes,
-                    static_cast<std::size_t>(begin - patch.offset), static_cast<std::size_t>(end - begin));
+    while (first != patches.end() && first->offset + first->bytes.size() <= offset) ++first;
+    for (auto patch = first; patch != patches.end() && patch->offset < offset + block.size(); ++patch) {
+      const std::uint64_t begin = std::max(patch->offset, offset);
+      const std::uint64_t end = std::min(patch->offset + patch->bytes.size(), offset + block.size());
+      block.replace(static_cast<std::size_t>(begin - offset), static_cast<std::size_t>(end - begin), patch->bytes,
+                    static_cast<std::size_t>(begin - patch->offset), static_cast<std::size_t>(end - begin));
     }
     hash.update(std::as_bytes(std::span(block)));
   }
@@ -163,7 +164,8 @@ void RelocatableFile::write_with(const HeldPrefix& held, const HeldPrefix& wante
       ::fchown(out, status.st_uid, status.st_gid) != 0 && errno != EPERM)
     throw system_error(errno, "set the owner of", record_.path);
   const timespec times[2] = {status.st_atim, status.st_mtim};
-  if (::fchmod(out, status.st_mode & 07777) != 0) throw system_error(errno, "set the mode of", record_.path);
+  // Not setuid nor setgid, which no bundle has: the content is another's, the owner now may be us.
+  if (::fchmod(out, status.st_mode & 0777) != 0) throw system_error(errno, "set the mode of", record_.path);
   if (::futimens(out, times) != 0) throw system_error(errno, "set the time of", record_.path);
 }
 

@@ -214,6 +214,15 @@ TEST_F(Relocate, KeepsModeAndTime) {
   }
 }
 
+TEST_F(Relocate, MakesNoSetuidFileOfAnothers) {
+  const fs::path file = tree() / list_.files.front().path;
+  ASSERT_EQ(::chmod(file.c_str(), 06755), 0);
+  relocate("/opt/a");
+  struct stat status {};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0755U);
+}
+
 TEST_F(Relocate, LeavesATreeAloneThatSharesFilesByHardLinks) {
   fs::create_directory(folder_.path() / "twin");
   fs::create_hard_link(tree() / "lib/deep/library", folder_.path() / "twin/library");
