@@ -8,8 +8,9 @@
 
 namespace holdall::bundle {
 
-// Writes beside `path`, to a file without a name where the filesystem has those (nothing is left even by SIGKILL), else
-// to ".<name>.<random>.part". commit() makes it `path`, durably, replacing what was there; without it, the destructor
+// Writes beside `path`, to a file without a name where the filesystem has those, which gets the name
+// ".<name>.<random>.part" for the moment before its rename only; elsewhere it has that name all along. A SIGKILL while
+// it has one leaves it. commit() makes it `path`, durably, replacing what was there; without it, the destructor
 // discards what was written. Throws Error{kStorage, kNotFound}.
 //
 // Made for archives of gigabytes that nobody reads back at once: past the page cache where the filesystem can, and to
