@@ -16,6 +16,7 @@
 #include "bundle/member_path.h"
 #include "bundle/utc_time.h"
 #include "packer/commands.h"
+#include "packer/signing/password.h"
 
 namespace holdall::packer {
 namespace {
@@ -292,6 +293,7 @@ int run(const CLI::App& app, const Arguments& arguments) {
   }
   const PackRequest request = validated(app, arguments);
   Companions companions(request.beside);  // a password's prompt wants the signals
+  forget_password();                      // a manifest's commands get the environment
   const Interrupt interrupt;              // before any thread starts
   run_pack(request, companions, interrupt);
   return 0;

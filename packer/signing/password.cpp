@@ -37,11 +37,17 @@ bool has_terminal() {
 
 }  // namespace
 
+void forget_password() {
+  char* const given = std::getenv(kPasswordVariable);
+  if (given == nullptr) return;
+  OPENSSL_cleanse(given, std::strlen(given));
+  ::unsetenv(kPasswordVariable);
+}
+
 SecretBytes key_password(const std::string& key_name, Asking asking) {
-  if (char* const given = std::getenv(kPasswordVariable); given != nullptr) {
+  if (const char* const given = std::getenv(kPasswordVariable); given != nullptr) {
     SecretBytes password = copy_of(given);
-    OPENSSL_cleanse(given, password.bytes().size());
-    ::unsetenv(kPasswordVariable);
+    forget_password();
     return password;
   }
   // Without a terminal OpenSSL would read standard input, which is not the password's place.
@@ -53,7 +59,10 @@ SecretBytes key_password(const std::string& key_name, Asking asking) {
       UI_UTIL_read_pw_string(reinterpret_cast<char*>(entered.bytes().data()), static_cast<int>(entered.bytes().size()),
                              ("Password of '" + key_name + "': ").c_str(), asking == Asking::kTwice ? 1 : 0);
   if (failed == kInterruptedPrompt) throw Error(ErrorKind::kInterrupted, "interrupted");
-  if (failed != 0) throw Error(ErrorKind::kUsage, "no password was entered twice alike for '" + key_name + "'");
+  if (failed != 0) {
+    const std::string how = asking == Asking::kTwice ? " twice alike" : "";
+    throw Error(ErrorKind::kUsage, "no password was entered" + how + " for '" + key_name + "'");
+  }
   return copy_of(entered.text().data());
 }
 

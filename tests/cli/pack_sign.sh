@@ -189,6 +189,11 @@ PY
 HOLDALL_KEY_PASSWORD='pass word' expect 0 sign -o provided.tar.zst --sign ours.key --allow-leaks share/seen
 grep -q PATH src/seen || fail "the command saw no environment"
 ! grep -a 'pass word\|HOLDALL_KEY_PASSWORD' src/seen || fail "a command got the password"
+for how in "--sign plain.key" ""; do  # also where nobody asks for it
+  rm src/seen
+  HOLDALL_KEY_PASSWORD='pass word' expect 0 sign -f -o provided.tar.zst $how --allow-leaks share/seen
+  ! grep -a 'pass word\|HOLDALL_KEY_PASSWORD' src/seen || fail "a command got the password with '$how'"
+done
 
 # On a terminal: asked for twice, never shown; Ctrl-C ends it.
 python3 - "$pack" <<'PY'
@@ -224,6 +229,8 @@ status, shown = at_terminal([(b"Password of 'typed.key'", b"s3cret\n"), (b"Verif
 assert status == 0 and b"s3cret" not in shown, (status, shown)
 status, shown = at_terminal([(b"Password of 'other.key'", b"s3cret\n"), (b"Verifying", b"s4cret\n")], pack, "keygen", "-o", "other")
 assert status == 2 and not os.path.exists("other.key"), (status, shown)
+status, shown = at_terminal([(b"Password of 'typed.key'", b"\x04")], pack, "-m", "src/manifest.json", "-o", "typed.tar.zst", "--sign", "typed.key")
+assert status == 2 and b"no password was entered for 'typed.key'" in shown, (status, shown)
 status, shown = at_terminal([(b"Password of 'typed.key'", b"\x03")], pack, "-m", "src/manifest.json", "-o", "typed.tar.zst", "--sign", "typed.key")
 assert status in (130, -signal.SIGINT), (status, shown)
 assert not os.path.exists("typed.tar.zst")
