@@ -357,6 +357,7 @@ class Stage {
   }
 
   std::optional<RecordChange> change_of(std::size_t index) const {
+      member.brought.reset();
     const PlannedMember& member = members_[index];
     const bool slimmed = options_.slimming == Slimming::kDrop && member.entry.type == EntryType::kRegular &&
                          slim_rule_for(member.entry.path) != nullptr;

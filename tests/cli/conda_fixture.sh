@@ -5,7 +5,7 @@ source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
 # Python package; `old` has a record of conda before 4.4, its paths are in the package cache beside FOLDER.
 make_conda() {
   python3 - "$1" "$(dirname "$1")/pkgs" <<'PY'
-import hashlib, json, os, pathlib, stat, sys
+import hashlib, json, os, pathlib, py_compile, stat, sys
 env, pkgs = map(pathlib.Path, sys.argv[1:3])
 placeholder = "/placeholder" + "_p" * 121
 prefix = str(env.absolute())
@@ -17,7 +17,8 @@ def write(path, data, mode=0o644):
 
 def record(name, files, version="1.0", **more):
     write(env / f"conda-meta/{name}-{version}-0.json", json.dumps({
-        "name": name, "version": version, "build": "0", "build_number": 0, "channel": "test", "url": f"http://x/{name}",
+        "name": name, "version": version, "build": "0", "build_number": 0, "channel": "test", 
+        "url": f"https://user:s3cret@x/t/t0ken/test/linux-64/{name}-{version}-0.conda",
         "files": files, "link": {"source": str(pkgs / name), "type": 1},
         "extracted_package_dir": str(pkgs / name), "package_tarball_full_path": str(pkgs / f"{name}.conda"), **more}))
 
@@ -42,10 +43,16 @@ write(env / "lib/libtool.so", b"\x7fnot-elf\xff\0" + padded + b"tail\0")
 write(env / "share/plain", "nothing to see\n")
 os.symlink("plain", env / "share/link")
 tool = [("bin/tool", "text"), ("etc/tool.conf", "text"), ("lib/libtool.so", "binary"), ("share/plain", None), ("share/link", None)]
+module, wheel = "lib/python3.11/site-packages/tool", "lib/python3.11/site-packages/tool-1.0.dist-info/RECORD"
+compiled = f"{module}/__pycache__/__init__.cpython-311.pyc"
+write(env / module / "__init__.py", "x = 1\n")
+py_compile.compile(str(env / module / "__init__.py"), str(env / compiled), doraise=True)
+write(env / wheel, f"tool/__init__.py,,\n{compiled.split('/', 3)[3]},sha256={'A' * 43},9\ntool-1.0.dist-info/RECORD,,\n")
+tool += [(f"{module}/__init__.py", None), (compiled, None), (wheel, None)]
 recorded = paths(tool)
 for path in recorded["paths"]:
-    if path["_path"] == "share/plain":
-        path["sha256"] = path["sha256_in_prefix"] = hashlib.sha256(b"nothing to see\n").hexdigest()
+    if path["_path"] in ("share/plain", wheel):
+        path["sha256"] = path["sha256_in_prefix"] = hashlib.sha256((env / path["_path"]).read_bytes()).hexdigest()
 record("tool", [p for p, _ in tool], paths_data=recorded)
 cache("tool", [p for p, _ in tool], paths__json=json.dumps(paths(tool)), index__json="{}")
 os.unlink(pkgs / "tool/share/link"); os.symlink("plain", pkgs / "tool/share/link")
