@@ -109,6 +109,18 @@ CondaRecord parse_conda_record(std::string_view text, const std::string& path) {
   return record;
 }
 
+std::string without_credentials(std::string address) {
+  if (const std::size_t scheme = address.find("://"); scheme != address.npos) {
+    const std::size_t authority = scheme + 3;
+    address.erase(std::min(address.find('?', authority), address.size()));
+    const std::size_t at = address.substr(0, address.find('/', authority)).rfind('@');
+    if (at != address.npos && at >= authority) address.erase(authority, at + 1 - authority);
+  }
+  if (const std::size_t token = address.find("/t/"); token != address.npos)
+    address.erase(token, std::min(address.find('/', token + 3), address.size()) - token);
+  return address;
+}
+
 std::vector<CondaPath> parse_paths_json(std::string_view text, const std::string& path) {
   std::vector<CondaPath> paths;
   const json document = parse_dropping(text, path, "", "paths", [&](const json& item) {

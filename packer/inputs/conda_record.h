@@ -42,6 +42,9 @@ struct CondaRecord {
 };
 CondaRecord parse_conda_record(std::string_view json, const std::string& path);
 
+// An address of conda's without what lets somebody in: user and password, `/t/TOKEN`, a query. Others stay as they are.
+std::string without_credentials(std::string address);
+
 // info/paths.json.
 std::vector<CondaPath> parse_paths_json(std::string_view json, const std::string& path);
 

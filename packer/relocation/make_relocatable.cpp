@@ -46,7 +46,7 @@ std::string contents_of(const ReadableFile& file, std::uint64_t limit) {
   return contents;
 }
 
-// Where a package came from on the build machine.
+// A record without where the package came from on the build machine, and without who was let in where it was fetched.
 std::string without_build_machine(const std::string& record, const std::string& path) {
   nlohmann::ordered_json document;
   try {
@@ -58,6 +58,13 @@ std::string without_build_machine(const std::string& record, const std::string& 
     if (document.contains(key)) document[key] = "";
   if (document.contains("link") && document["link"].is_object() && document["link"].contains("source"))
     document["link"]["source"] = "";
+  const auto clean = [](nlohmann::ordered_json& value) {
+    if (value.is_string()) value = without_credentials(value.get<std::string>());
+  };
+  for (const char* const key : {"url", "channel", "requested_spec"})
+    if (document.contains(key)) clean(document[key]);
+  if (document.contains("requested_specs") && document["requested_specs"].is_array())
+    for (nlohmann::ordered_json& value : document["requested_specs"]) clean(value);
   return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

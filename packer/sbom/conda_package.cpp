@@ -9,12 +9,17 @@ namespace holdall::packer {
 namespace {
 
 // "conda-forge" of "https://conda.anaconda.org/conda-forge/linux-64", and of "conda-forge". Empty for a folder of the
-// build machine.
-std::string channel_name(std::string_view channel, const std::string& platform) {
+// build machine and for an address that is a host only.
+std::string channel_name(const std::string& address, const std::string& platform) {
+  const std::string cleaned = without_credentials(address);
+  std::string_view channel = cleaned;
   if (channel.starts_with("file:") || channel.starts_with('/')) return {};
+  const std::size_t scheme = channel.find("://");
   while (channel.ends_with('/')) channel.remove_suffix(1);
   if (!platform.empty() && channel.ends_with("/" + platform)) channel.remove_suffix(platform.size() + 1);
-  return std::string(channel.substr(channel.rfind('/') + 1));
+  const std::size_t name = channel.rfind('/') + 1;  // 0: there is no '/'
+  if (scheme != channel.npos && name <= scheme + 3) return {};
+  return std::string(channel.substr(name));
 }
 
 bool is_hex(std::string_view text, std::size_t size) {

@@ -42,5 +42,19 @@ TEST(CondaRecord, RefusesAnotherNumberOfWords) {
   }
 }
 
+TEST(CondaRecord, TakesWhatLetsSomebodyInOutOfAnAddress) {
+  for (const auto& [address, cleaned] : std::vector<std::pair<std::string, std::string>>{
+           {"https://conda.example.org/main/linux-64", "https://conda.example.org/main/linux-64"},
+           {"https://user:p@ss@example.org:8443/main", "https://example.org:8443/main"},
+           {"https://example.org/t/token/main/linux-64/x-1-0.conda", "https://example.org/main/linux-64/x-1-0.conda"},
+           {"https://example.org/t/token", "https://example.org"},
+           {"example.org/t/token/main::x", "example.org/main::x"},
+           {"https://example.org/main/x.conda?sig=secret", "https://example.org/main/x.conda"},
+           {"conda-forge", "conda-forge"},
+           {"https://example.org/@scope/main", "https://example.org/@scope/main"},
+           {"", ""}})
+    EXPECT_EQ(without_credentials(address), cleaned);
+}
+
 }  // namespace
 }  // namespace holdall::packer
