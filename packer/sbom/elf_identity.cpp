@@ -11,6 +11,13 @@ constexpr std::uint32_t kPackageNote = 0xcafe1a7e;  // systemd.io/ELF_PACKAGE_ME
 constexpr std::string_view kPackageOwner = "FDO";
 constexpr std::size_t kLongestBuildId = 64;
 
+// purl-spec: a type is not encoded, so that one which is no type would break the purl.
+bool is_purl_type(std::string_view text) {
+  static constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz";
+  return !text.empty() && kLetters.find(text.front()) != text.npos &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") == text.npos;
+}
+
 }  // namespace
 
 std::string build_id(const ElfFile& file) {
@@ -43,12 +50,13 @@ std::optional<SbomComponent> noted_package(const ElfFile& file) {
     if (result.name.empty()) return std::nullopt;
     result.version = value("version");
     const std::string type = value("type"), system = value("os"), release = value("osVersion");
-    result.purl = to_string(Purl{
-        .type = type.empty() ? "generic" : type,
-        .space = system,
-        .name = result.name,
-        .version = result.version,
-        .qualifiers = {{"arch", value("architecture")}, {"distro", release.empty() ? "" : system + "-" + release}}});
+    result.purl =
+        to_string(Purl{.type = is_purl_type(type) ? type : "generic",
+                       .space = system,
+                       .name = result.name,
+                       .version = result.version,
+                       .qualifiers = {{"arch", value("architecture")},
+                                      {"distro", system.empty() || release.empty() ? "" : system + "-" + release}}});
     result.ref = result.purl;
     return result;
   }
