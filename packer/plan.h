@@ -31,6 +31,7 @@ struct PlannedMember {
   std::optional<bundle::Digest> expected;  // as packed: what its RECORD says; relocation or the SBOM relies on it
   std::optional<bundle::Digest> brought;   // of one packed as it is, what its package brought: it may be edited since
   std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
+  bool conda_record = false;               // of a conda environment's conda-meta
 };
 
 // Why a library is in the bundle or stays on the host.

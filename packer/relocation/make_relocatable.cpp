@@ -161,6 +161,7 @@ class Stage {
     entry.type = member.type;
     entry.executable = member.executable || member.type == EntryType::kDirectory;
     entry.link_target = member.link_target;
+    result.member.conda_record = member.role == MemberRole::kCondaRecord;
     if (member.package != Member::kNone) {
       const PackageRecord& package = collection_.packages[member.package];
       result.member.package = package.name + "-" + package.version;
@@ -356,6 +357,7 @@ class Stage {
       member.splices.clear();
       member.source.clear();
       member.mtime_ns.reset();
+      member.brought.reset();
       member.contents = std::move(updated);
       const auto file = std::make_shared<const MemoryFile>(path, member.contents);
       rewrite(member, file, {.bundle_path = path});
@@ -364,7 +366,6 @@ class Stage {
   }
 
   std::optional<RecordChange> change_of(std::size_t index) const {
-      member.brought.reset();
     const PlannedMember& member = members_[index];
     const bool slimmed = options_.slimming == Slimming::kDrop && member.entry.type == EntryType::kRegular &&
                          slim_rule_for(member.entry.path) != nullptr;

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -28,8 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 using bundle::EntryType;
 
-constexpr std::uint64_t kMaxMetadata = 256 << 10;                    // of its headers
-constexpr std::uint64_t kMaxCondaRecord = std::uint64_t{512} << 20;  // as its collector takes
+constexpr std::uint64_t kMaxMetadata = 256 << 10;  // of its headers
 constexpr int kMaxLinks = 8;
 
 std::string name_of(std::string_view path) {
@@ -39,10 +39,6 @@ std::string name_of(std::string_view path) {
 std::string folder_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   return slash == path.npos ? "" : name_of(path.substr(0, slash));
-}
-
-bool is_conda_record(const PlannedMember& member) {
-  return folder_of(member.entry.path) == "conda-meta" && member.entry.path.ends_with(".json");
 }
 
 // METADATA of an installed wheel, PKG-INFO of an older way to install.
@@ -69,6 +65,20 @@ std::string contents_of(const PlannedMember& member, std::uint64_t limit) {
   return member.source.empty() ? member.contents.substr(0, limit) : start_of(InputFile(member.source), limit);
 }
 
+// Folders of the bundle where the loader looks for what a file needs, as the file itself says.
+std::vector<fs::path> search_folders(const ElfFile& file, const fs::path& bundle_path) {
+  std::vector<fs::path> result;
+  std::string all = file.string(DT_RUNPATH).value_or(file.string(DT_RPATH).value_or(""));
+  std::istringstream pieces(all);
+  for (std::string piece; std::getline(pieces, piece, ':');) {
+    for (const std::string_view origin : {"$ORIGIN", "${ORIGIN}"}) {
+      if (piece != origin && !piece.starts_with(std::string(origin) + "/")) continue;
+      result.push_back(bundle_path.parent_path() / ("." + piece.substr(origin.size())));
+    }
+  }
+  return result;
+}
+
 class SbomMaker {
  public:
   SbomMaker(PackPlan& plan, const LibraryOrigins& origins, const SbomOptions& options)
@@ -77,7 +87,7 @@ class SbomMaker {
   std::string run() {
     for (const FoundPackage& package : origins_.packages()) add_found(package);
     for (const PlannedMember& member : plan_.members)
-      if (is_regular(member) && is_conda_record(member)) add_conda(member);
+      if (is_regular(member) && member.conda_record) add_conda(member);
     for (const PlannedMember& member : plan_.members)
       if (is_regular(member) && is_python_metadata(member)) add_python(member);
     add_model();
@@ -122,7 +132,7 @@ class SbomMaker {
   }
 
   void add_conda(const PlannedMember& member) {
-    const CondaRecord record = parse_conda_record(contents_of(member, kMaxCondaRecord), member.entry.path);
+    const CondaRecord record = parse_conda_record(contents_of(member, kLargestCondaRecord), member.entry.path);
     SbomComponent component = component_of(record);
     component.evidence = member.entry.path;
     add_package("conda", record.name, needed_packages(record), record.name + "-" + record.version,
@@ -169,43 +179,47 @@ class SbomMaker {
     SbomFile file = {};
     std::optional<SbomComponent> noted = {};
     std::vector<std::string> needed = {};
-    bool claimed = false;  // by a package
+    std::vector<fs::path> folders = {};  // where it looks for them first
+    bool claimed = false;                // by a package
+    std::string ref = {};                // its component
   };
 
   void add_elf_files() {
-    std::vector<Elf> files;
     for (PlannedMember& member : plan_.members) {
       if (!is_regular(member) || !may_be_elf(member) || !has_elf_magic(member.source)) continue;
-      files.push_back({.member = &member,
-                       .file = {.path = member.entry.path, .digest = member.expected},
-                       .claimed = by_label_.contains(member.package)});
+      elf_files_.push_back({.member = &member,
+                            .file = {.path = member.entry.path, .digest = member.expected},
+                            .claimed = by_label_.contains(member.package)});
     }
-    in_parallel(files.size(), options_.threads, [&](std::size_t i) { examine(files[i]); });
-    for (Elf& elf : files) {
+    in_parallel(elf_files_.size(), options_.threads, [&](std::size_t i) { examine(elf_files_[i]); });
+    for (Elf& elf : elf_files_) {
       if (elf.claimed) {
-        components_.at(by_label_.at(elf.member->package)).files.push_back(std::move(elf.file));
-        continue;
+        elf.ref = by_label_.at(elf.member->package);
+        components_.at(elf.ref).files.push_back(std::move(elf.file));
+      } else {
+        named_.insert(elf.member->entry.path);
+        elf.member->expected = elf.file.digest;
+        elf.ref = add_file(elf);
       }
-      named_.insert(elf.member->entry.path);
-      elf.member->expected = elf.file.digest;
-      const std::string ref = add_file(elf);
-      for (const std::string& name : elf.needed) needed_by_[ref].insert(name);
+      owners_.emplace(elf.member->entry.path, elf.ref);
     }
   }
 
   void examine(Elf& elf) const {
     if (options_.check) options_.check();
+    const auto packed = packed_file(*elf.member).bytes;
     try {
-      const ElfFile file(elf.member->source);
+      const ElfFile file(packed);
       elf.file.build_id = build_id(file);
       if (!elf.claimed) elf.noted = noted_package(file);
       if (!elf.claimed) elf.needed = file.strings(DT_NEEDED);
+      if (!elf.claimed) elf.folders = search_folders(file, elf.member->entry.path);
     } catch (const bundle::Error& error) {
       if (error.kind() != bundle::ErrorKind::kCannotPack) throw;  // broken headers: bytes like others
     }
     if (elf.claimed || elf.file.digest) return;
     const RememberedFile* const known = known_as_planned(options_.remembered, *elf.member);
-    elf.file.digest = known != nullptr ? known->packed : digest_of(*packed_file(*elf.member).bytes, options_.check);
+    elf.file.digest = known != nullptr ? known->packed : digest_of(*packed, options_.check);
   }
 
   std::string add_file(Elf& elf) {
@@ -222,20 +236,51 @@ class SbomMaker {
     }
     const bool is_package = component.type != "file";
     SbomComponent& added = add(std::move(component));
-    owners_[name_of(elf.file.path)] = added.ref;
     if (is_package) added.files.push_back(std::move(elf.file));
     return added.ref;
   }
 
-  // Whose library a file needs by that name; empty: nobody's here.
-  std::string owner_of(std::string name) const {
+  // Whose library lies at that place of the bundle, links followed; empty: nobody's.
+  std::string owner_at(fs::path path) const {
     for (int i = 0; i < kMaxLinks; ++i) {
-      if (const auto found = owners_.find(name); found != owners_.end()) return found->second;
-      const auto link = links_.find(name);
-      if (link == links_.end()) return {};
-      name = link->second;
+      path = path.lexically_normal();
+      if (const auto found = owners_.find(path.string()); found != owners_.end()) return found->second;
+      fs::path at, next;
+      for (const fs::path& part : path) {
+        const auto link = next.empty() ? links_.find((at / part).string()) : links_.end();
+        if (link != links_.end())
+          next = at / link->second;
+        else
+          (next.empty() ? at : next) /= part;
+      }
+      if (next.empty()) return {};
+      path = std::move(next);
     }
     return {};
+  }
+
+  // Whom the files need that belong to no package. What they do not say where to look for is known by its name, if all
+  // of that name belong to one.
+  void resolve_libraries() {
+    std::map<std::string, std::set<std::string>> by_file_name;
+    for (const Elf& elf : elf_files_)
+      for (const std::string& name : elf.needed) by_file_name[name];
+    const auto note = [&](const std::string& path, const std::string& ref) {
+      const auto wanted = by_file_name.find(name_of(path));
+      if (wanted != by_file_name.end() && !ref.empty()) wanted->second.insert(ref);
+    };
+    for (const auto& [path, ref] : owners_) note(path, ref);
+    for (const auto& [path, target] : links_)
+      if (by_file_name.contains(name_of(path))) note(path, owner_at(path));
+    for (const Elf& elf : elf_files_) {
+      for (const std::string& name : elf.needed) {
+        std::string owner;
+        for (const fs::path& folder : elf.folders)
+          if (owner.empty()) owner = owner_at(folder / name);
+        if (const auto& named = by_file_name[name]; owner.empty() && named.size() == 1) owner = *named.begin();
+        if (!owner.empty()) components_.at(elf.ref).depends_on.insert(owner);
+      }
+    }
   }
 
   void resolve_needs() {
@@ -246,15 +291,9 @@ class SbomMaker {
       }
     }
     for (const PlannedMember& member : plan_.members) {
-      const std::string name = name_of(member.entry.path);
-      if (member.entry.type == EntryType::kSymlink) links_.try_emplace(name, name_of(member.entry.link_target));
-      if (const auto found = by_label_.find(member.package); is_regular(member) && found != by_label_.end())
-        owners_.try_emplace(name, found->second);
+      if (member.entry.type == EntryType::kSymlink) links_.emplace(member.entry.path, member.entry.link_target);
     }
-    for (const auto& [ref, names] : needed_by_) {
-      for (const std::string& name : names)
-        if (const std::string owner = owner_of(name); !owner.empty()) components_.at(ref).depends_on.insert(owner);
-    }
+    resolve_libraries();
     if (!distribution_) return;
     // What trivy goes by: the packages of an operating system hang below it.
     SbomComponent system{.type = "operating-system",
@@ -269,9 +308,10 @@ class SbomMaker {
   Sbom finished() {
     Sbom result;
     result.tool_version = HOLDALL_VERSION;
-    result.subject = {.type = "application", .ref = {}, .name = options_.name, .version = options_.version};
+    // No purl, so that no component can have the same.
+    result.subject = {
+        .type = "application", .ref = "bundle:" + options_.name, .name = options_.name, .version = options_.version};
     result.subject.purl = to_string(Purl{.type = "generic", .name = options_.name, .version = options_.version});
-    result.subject.ref = result.subject.purl;
     const auto unclaimed = std::ranges::count_if(plan_.members, [&](const PlannedMember& member) {
       return is_regular(member) && member.package.empty() && member.entry.layer != "model" &&
              !member.entry.path.starts_with("share/licenses/") && !named_.contains(member.entry.path);
@@ -288,13 +328,13 @@ class SbomMaker {
   PackPlan& plan_;
   const LibraryOrigins& origins_;
   const SbomOptions& options_;
-  std::optional<Distribution> distribution_;                // if there is a package of Debian's
-  std::map<std::string, SbomComponent> components_;         // by ref
-  std::map<std::string, std::string> by_label_;             // PlannedMember::package → ref
-  std::map<std::string, std::string> by_name_;              // "deb/zlib1g" → ref
-  std::map<std::string, std::string> owners_;               // name of a library's file → ref
-  std::map<std::string, std::string> links_;                // name of a link → name of what it leads to
-  std::map<std::string, std::set<std::string>> needed_by_;  // ref → names of libraries
+  std::optional<Distribution> distribution_;         // if there is a package of Debian's
+  std::map<std::string, SbomComponent> components_;  // by ref
+  std::map<std::string, std::string> by_label_;      // PlannedMember::package → ref
+  std::map<std::string, std::string> by_name_;       // "deb/zlib1g" → ref
+  std::vector<Elf> elf_files_;
+  std::map<std::string, std::string> owners_;  // path of a program or library → ref
+  std::map<std::string, std::string> links_;   // path of a link → target
   std::vector<Needs> needs_;
   std::set<std::string> named_;  // paths of programs and libraries of no package
 };

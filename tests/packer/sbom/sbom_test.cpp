@@ -60,6 +60,12 @@ TEST(CondaPackage, TellsNoAddress) {
   const SbomComponent component = component_of(record);
   EXPECT_EQ(component.purl, "pkg:conda/zlib@1.3?build=h1_0&channel=conda-forge&subdir=linux-64&type=conda");
   EXPECT_TRUE(component.hashes.empty());
+  for (const char* const address :
+       {"https://user:secret@conda.example.org/linux-64", "https://user:secret@conda.example.org",
+        "https://conda.example.org/t/token/linux-64", "https://conda.example.org/", "https://"}) {
+    record.channel = address;
+    EXPECT_EQ(component_of(record).purl, "pkg:conda/zlib@1.3?build=h1_0&subdir=linux-64&type=conda") << address;
+  }
   record.channel = "file:///home/me/channel";
   EXPECT_EQ(component_of(record).purl, "pkg:conda/zlib@1.3?build=h1_0&subdir=linux-64&type=conda");
   record.depends = {"python >=3.11,<3.12.0a0", "libzlib=1.3", "__glibc"};
@@ -112,6 +118,26 @@ class SbomTest : public ::testing::Test {
     return member;
   }
 
+  // As the collector tells it.
+  PlannedMember& add_record(const std::string& path, const std::string& contents) {
+    PlannedMember& member = add(path, contents);
+    member.conda_record = true;
+    return member;
+  }
+
+  // Of the library with that .note.package.
+  std::string library_with_note(const std::string& name, std::string json) {
+    for (std::size_t at = 0; (at = json.find('"', at)) != json.npos; at += 2) json.insert(at, 1, '\\');
+    const std::string note = folder_.write("src/" + name + ".s", R"(.section .note.package, "a", @note
+.long 4, 2f - 1f, 0xcafe1a7e
+.asciz "FDO"
+1: .asciz ")" + json + R"("
+2: .balign 4
+.section .note.GNU-stack, "", @progbits
+)");
+    return folder_.library("src/" + name, note);
+  }
+
   json make() {
     add_sbom(plan_, origins_, {.name = "env", .version = "1", .system_root = folder_.path("root")});
     EXPECT_EQ(plan_.members.back().entry.path, "holdall/sbom.cdx.json");
@@ -151,15 +177,15 @@ TEST_F(SbomTest, NamesDebianPackagesAsScannersWantThem) {
   EXPECT_EQ(needs(document, kZlib), json::array({kLibc}));
   EXPECT_EQ(component(document, "os:debian").at("version"), "12");
   EXPECT_EQ(needs(document, "os:debian"), json::array({kLibc, kZlib}));
-  EXPECT_EQ(needs(document, "pkg:generic/env@1"), json::array({"os:debian"}));
+  EXPECT_EQ(needs(document, "bundle:env"), json::array({"os:debian"}));
 }
 
 TEST_F(SbomTest, NamesCondaPackagesAndThePythonPackagesInThem) {
-  add("conda-meta/python-3.11-0.json", R"({"name": "python", "version": "3.11", "build": "0", "license": "PSF-2.0"})");
-  add("conda-meta/numpy-2-0.json", R"({"name": "numpy", "version": "2", "build": "0", "subdir": "linux-64",
+  add_record("conda-meta/python-3.11-0.json",
+             R"({"name": "python", "version": "3.11", "build": "0", "license": "PSF-2.0"})");
+  add_record("conda-meta/numpy-2-0.json", R"({"name": "numpy", "version": "2", "build": "0", "subdir": "linux-64",
       "channel": "conda-forge", "fn": "numpy-2-0.conda", "depends": ["python >=3", "gone"],
-      "sha256": ")" + std::string(64, 'a') +
-                                       R"("})");
+      "sha256": ")" + std::string(64, 'a') + R"("})");
   add("lib/python3.11/site-packages/numpy-2.dist-info/METADATA", "Name: numpy\nVersion: 2\n", "numpy-2");
   const json document = make();
   const std::string conda = "pkg:conda/numpy@2?build=0&channel=conda-forge&subdir=linux-64&type=conda";
@@ -182,7 +208,7 @@ TEST_F(SbomTest, NamesWheelsAndWhatTheyNeed) {
   EXPECT_EQ(needs(document, "pkg:pypi/c-d@2"), json::array({"pkg:pypi/a.b@1"}));
   component(document, "pkg:pypi/old@3");
   // Two that need each other can be reached from the bundle all the same.
-  EXPECT_EQ(needs(document, "pkg:generic/env@1"), json::array({"os:debian", "pkg:pypi/a.b@1", "pkg:pypi/old@3"}));
+  EXPECT_EQ(needs(document, "bundle:env"), json::array({"os:debian", "pkg:pypi/a.b@1", "pkg:pypi/old@3"}));
 }
 
 TEST_F(SbomTest, ListsProgramsOfNoPackageWithDigestBuildIdAndWhatTheyNeed) {
@@ -214,18 +240,49 @@ TEST_F(SbomTest, ListsAPackagesLibrariesBelowIt) {
 }
 
 TEST_F(SbomTest, BelievesAPackageNote) {
-  const std::string note = folder_.write("src/note.s", R"(.section .note.package, "a", @note
-.long 4, 2f - 1f, 0xcafe1a7e
-.asciz "FDO"
-1: .asciz "{\"type\":\"rpm\",\"os\":\"fedora\",\"osVersion\":\"40\",\"name\":\"own\",\"version\":\"1-2\",\"architecture\":\"x86_64\"}"
-2: .balign 4
-.section .note.GNU-stack, "", @progbits
-)");
-  const std::string library = folder_.library("src/libnoted.so", note);
-  add_file("lib/libnoted.so", library);
+  add_file("lib/libnoted.so",
+           library_with_note("libnoted.so", R"({"type":"rpm","os":"fedora","osVersion":"40",)"
+                                            R"("name":"own","version":"1-2","architecture":"x86_64"})"));
   const json noted = component(make(), "pkg:rpm/fedora/own@1-2?arch=x86_64&distro=fedora-40");
   EXPECT_EQ(noted.at("type"), "library");
   EXPECT_EQ(noted.at("components").at(0).at("name"), "lib/libnoted.so");
+}
+
+TEST_F(SbomTest, MakesAPurlOfANoteThatIsNone) {
+  add_file("lib/a.so", library_with_note("a.so", R"({"type":"A b?","osVersion":"12","name":"own","version":"1"})"));
+  EXPECT_EQ(component(make(), "pkg:generic/own@1").at("name"), "own");
+}
+
+TEST_F(SbomTest, IsNotItsOwnPart) {
+  add_file("lib/a.so", library_with_note("a.so", R"({"name":"env","version":"1"})"));
+  const json document = make();
+  EXPECT_EQ(document.at("metadata").at("component").at("purl"), "pkg:generic/env@1");
+  EXPECT_EQ(needs(document, "bundle:env"), json::array({"os:debian", "pkg:generic/env@1"}));
+  EXPECT_EQ(needs(document, "pkg:generic/env@1"), json::array());
+}
+
+TEST_F(SbomTest, LeavesFilesAloneThatOnlyLookLikeCondasRecords) {
+  add("share/t/conda-meta/x.json", "[]");
+  EXPECT_EQ(make().at("metadata").at("component").at("properties").at(0).at("value"), "1");
+}
+
+TEST_F(SbomTest, LooksForLibrariesWhereTheFileDoes) {
+  const std::string a = folder_.library("src/a/libx.so", "-Wl,--build-id=0xaa"),
+                    b = folder_.library("src/b/libx.so", "-Wl,--build-id=0xbb");
+  add_file("a/libx.so", a);
+  add_file("b/libx.so", b);
+  PlannedMember& link = add("other", "");
+  link.entry.type = EntryType::kSymlink;
+  link.entry.link_target = "b";
+  const auto needs_of = [&](const std::string& name, const std::string& run_path) {
+    const std::string flags = run_path.empty() ? "" : " '-Wl,-rpath," + run_path + "'";
+    add_file("bin/" + name, folder_.program("src/" + name, a + flags)).entry.executable = true;
+    return needs(make(), "file:bin/" + name);
+  };
+  EXPECT_EQ(needs_of("first", "/usr/lib:$ORIGIN/../none:$ORIGIN/../a"), json::array({"file:a/libx.so"}));
+  EXPECT_EQ(needs_of("second", "${ORIGIN}/../b"), json::array({"file:b/libx.so"}));
+  EXPECT_EQ(needs_of("linked", "$ORIGIN/../other"), json::array({"file:b/libx.so"}));
+  EXPECT_EQ(needs_of("silent", ""), json::array());  // either may be meant
 }
 
 TEST_F(SbomTest, SaysWhetherItListsEverything) {
@@ -250,7 +307,7 @@ TEST_F(SbomTest, NamesTheModel) {
 TEST_F(SbomTest, IsTheSameEachTimeWithAnotherSerialNumberForAnother) {
   const json one = make(), again = make();
   EXPECT_EQ(one, again);
-  add("conda-meta/x-1-0.json", R"({"name": "x", "version": "1"})");
+  add_record("conda-meta/x-1-0.json", R"({"name": "x", "version": "1"})");
   EXPECT_NE(make().at("serialNumber"), one.at("serialNumber"));
 }
 
