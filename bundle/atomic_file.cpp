@@ -5,16 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
-#include <mutex>
-#include <new>
-#include <system_error>
-#include <thread>
 
 #include "bundle/error.h"
 
@@ -25,76 +18,16 @@ namespace {
 constexpr mode_t kMode = 0666;  // less the umask, as any program's output
 constexpr int kTries = 16;
 
-// A write past the page cache needs memory, offset and length that are multiples of the disk's block, which is 4 KiB at
-// most; and it waits for the disk, so that a small one is slow.
-constexpr std::size_t kBlock = std::size_t{4} << 20;
-constexpr std::align_val_t kAlignment{4096};
+constexpr std::size_t kGathered = std::size_t{256} << 10;  // small writes are put together to this
 
-// Much enough to keep a disk busy, and little enough to be quickly done with at the end.
-constexpr std::size_t kSyncBytes = std::size_t{64} << 20;
+// The disk gets every step as soon as it is written, and has its time until the file is `kOnItsWay` longer.
+constexpr std::uint64_t kStep = std::uint64_t{4} << 20;
+constexpr std::uint64_t kOnItsWay = std::uint64_t{64} << 20;
 
 }  // namespace
 
-// Brings what was written to the disk, in a thread of its own. A disk's own cache takes gigabytes faster than it can
-// keep them, so that without this commit() waits long even for what was written past the page cache.
-class AtomicFile::Syncer {
- public:
-  explicit Syncer(int fd) : fd_(fd) {
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error&) {  // no thread is to be had: commit() syncs all of it
-    }
-  }
-  Syncer(const Syncer&) = delete;
-  Syncer& operator=(const Syncer&) = delete;
-  ~Syncer() { stop(); }
-
-  void wrote(std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    unsynced_ += bytes;
-    if (unsynced_ >= kSyncBytes) changed_.notify_one();
-  }
-
-  // Waits for the sync under way. Returns errno of what failed, which the kernel tells only once, or 0.
-  int stop() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    changed_.notify_one();
-    if (thread_.joinable()) thread_.join();
-    return error_;
-  }
-
- private:
-  void run() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return stopping_ || unsynced_ >= kSyncBytes; });
-      if (stopping_) return;
-      unsynced_ = 0;
-      lock.unlock();
-      const int error = ::fdatasync(fd_) != 0 ? errno : 0;
-      lock.lock();
-      if (error_ == 0) error_ = error;
-    }
-  }
-
-  const int fd_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t unsynced_ = 0;
-  bool stopping_ = false;
-  int error_ = 0;
-  std::thread thread_;
-};
-
-void AtomicFile::Free::operator()(std::byte* memory) const {
-  ::operator delete[](memory, kAlignment);
-}
-
-AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), block_(static_cast<std::byte*>(::operator new[](kBlock, kAlignment))) {
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  gathered_.reserve(kGathered);
   const std::size_t slash = path_.rfind('/');
   folder_ = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
   name_ = slash == std::string::npos ? path_ : path_.substr(slash + 1);
@@ -122,7 +55,6 @@ AtomicFile::AtomicFile(std::string path)
 }
 
 AtomicFile::~AtomicFile() {
-  syncer_.reset();
   if (fd_ >= 0) ::close(fd_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
@@ -139,43 +71,40 @@ std::string AtomicFile::random_name() const {
 }
 
 void AtomicFile::write(std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const std::size_t part = std::min(data.size(), kBlock - filled_);
-    std::memcpy(block_.get() + filled_, data.data(), part);
-    filled_ += part;
-    data = data.subspan(part);
-    if (filled_ == kBlock) flush();
+  if (gathered_.size() + data.size() > kGathered) flush();
+  if (data.size() > kGathered) {
+    put(data);
+  } else {
+    gathered_.insert(gathered_.end(), data.begin(), data.end());
   }
-}
-
-void AtomicFile::set_caching(Caching caching) {
-  const int flags = ::fcntl(fd_, F_GETFL);
-  const int wanted = caching == Caching::kOff ? flags | O_DIRECT : flags & ~O_DIRECT;
-  if (flags >= 0 && ::fcntl(fd_, F_SETFL, wanted) == 0) caching_ = caching;
 }
 
 void AtomicFile::flush() {
-  const bool whole = filled_ == kBlock;
-  // Not every filesystem can do without its cache, or tells it before the first write; none can for the file's end.
-  if (whole && !syncer_) set_caching(Caching::kOff);
-  if (!whole && caching_ == Caching::kOff) set_caching(Caching::kOn);
-  for (std::span<const std::byte> left(block_.get(), filled_); !left.empty();) {
-    const ssize_t put = ::write(fd_, left.data(), left.size());
-    if (put < 0) {
-      if (errno == EINTR) continue;
-      const int error = errno;
-      if (error == EINVAL && caching_ == Caching::kOff) {
-        set_caching(Caching::kOn);
-        if (caching_ == Caching::kOn) continue;
-      }
-      throw system_error(error, "write", path_);
-    }
-    left = left.subspan(static_cast<std::size_t>(put));
+  put(gathered_);
+  gathered_.clear();
+}
+
+void AtomicFile::put(std::span<const std::byte> data) {
+  while (!data.empty()) {
+    const ssize_t count = ::write(fd_, data.data(), data.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw system_error(errno, "write", path_);
+    data = data.subspan(static_cast<std::size_t>(count));
+    written_ += static_cast<std::uint64_t>(count);
   }
-  filled_ = 0;
-  if (!whole) return;
-  if (!syncer_) syncer_ = std::make_unique<Syncer>(fd_);
-  syncer_->wrote(kBlock);
+  for (; written_ - started_ >= kStep; started_ += kStep) {
+    write_back(started_, SYNC_FILE_RANGE_WRITE);
+    if (started_ < kOnItsWay) continue;
+    const std::uint64_t arrived = started_ - kOnItsWay;
+    write_back(arrived, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    ::posix_fadvise(fd_, static_cast<off_t>(arrived), kStep, POSIX_FADV_DONTNEED);  // what fails costs only memory
+  }
+}
+
+// What the disk could not take is told here, and not once more by fsync (errseq_t, Linux Documentation/core-api).
+void AtomicFile::write_back(std::uint64_t offset, unsigned flags) {
+  if (::sync_file_range(fd_, static_cast<off_t>(offset), kStep, flags) != 0 && errno != ENOSYS && errno != EINTR)
+    throw system_error(errno, "write", path_);
 }
 
 // A file without a name cannot replace another: it gets the temporary's name first.
@@ -194,8 +123,8 @@ void AtomicFile::give_name() {
 
 void AtomicFile::finish() {
   flush();
-  if (const int error = syncer_ ? syncer_->stop() : 0; error != 0) throw system_error(error, "write", path_);
   if (::fsync(fd_) != 0) throw system_error(errno, "write", path_);
+  ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
   if (temporary_.empty()) give_name();
   const int fd = fd_;
   fd_ = -1;

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace holdall::bundle {
 
@@ -13,8 +14,8 @@ namespace holdall::bundle {
 // it has one leaves it. commit() makes it `path`, durably, replacing what was there; without it, the destructor
 // discards what was written. Throws Error{kStorage, kNotFound}.
 //
-// Made for archives of gigabytes that nobody reads back at once: past the page cache where the filesystem can, and to
-// the disk while more is written, so that little is left to wait for in commit(). Uses 4 MiB of memory and one thread.
+// Made for archives of gigabytes that nobody reads back at once: they go to the disk while more is written, so that
+// little is left to wait for in commit(), and do not fill the page cache.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -30,24 +31,18 @@ class AtomicFile {
   int descriptor() const { return fd_; }
 
  private:
-  class Syncer;
-  enum class Caching { kOn, kOff };  // by the kernel, of what is written
-  struct Free {
-    void operator()(std::byte* memory) const;
-  };
-
   std::string random_name() const;
   void give_name();
-  void set_caching(Caching caching);
   void flush();
+  void put(std::span<const std::byte> data);
+  void write_back(std::uint64_t offset, unsigned flags);
 
   std::string path_, folder_, name_;
   std::string temporary_;  // path of the temporary; empty while the file has no name
   int fd_ = -1;
-  Caching caching_ = Caching::kOn;
-  std::unique_ptr<std::byte[], Free> block_;  // bytes that are not in the file yet
-  std::size_t filled_ = 0;                    // of them
-  std::unique_ptr<Syncer> syncer_;            // once there is much to sync
+  std::vector<std::byte> gathered_;  // not in the file yet
+  std::uint64_t written_ = 0;        // bytes in the file
+  std::uint64_t started_ = 0;        // of these, on their way to the disk
 };
 
 }  // namespace holdall::bundle
