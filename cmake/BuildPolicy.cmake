@@ -43,7 +43,7 @@ endif()
 add_library(holdall_bundled_executable INTERFACE)
 add_library(holdall::bundled_executable ALIAS holdall_bundled_executable)
 # The linker reads its `$ORIGIN` from a file: on a command line the Ninja generator escapes the dollar twice.
-file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/bundled_executable.rsp" CONTENT "-rpath $ORIGIN/../lib\n")
+file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/bundled_executable.rsp" CONTENT "-rpath=$ORIGIN/../lib\n")
 target_link_options(holdall_bundled_executable INTERFACE
   "LINKER:--disable-new-dtags" "LINKER:@${CMAKE_BINARY_DIR}/bundled_executable.rsp" "LINKER:-z,relro,-z,now"
   "LINKER:--gc-sections")

@@ -40,7 +40,7 @@ void Store::point(const std::string& link, std::uint64_t generation) {
 Generation Store::activate(const StoreLock& /*held*/, const std::string& release) {
   const bool gated = info(release).service.has_value();
   const FileDescriptor gens = open_folder(at("gens")), state = open_folder(at("state"));
-  const Generation next{read_generations(directory_.get()).newest() + 1, release};
+  Generation next{read_generations(directory_.get()).newest() + 1, release};
 
   disk_.make_link("../releases/" + release, {gens.get(), std::to_string(next.number)});
   disk_.sync(gens.get(), "gens");

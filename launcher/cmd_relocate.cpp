@@ -45,7 +45,7 @@ RelocateResult relocate(const RelocateCommandOptions& options, const std::string
   if (!options.undo) how.prefix = destination(options, folder);
   how.changed_files = options.skip_changed ? ChangedFiles::kSkip : ChangedFiles::kRefuse;
   how.check = [&] { interrupt.check(); };
-  const RelocateResult result = relocate_tree(folder, how);
+  RelocateResult result = relocate_tree(folder, how);
   if (!options.quiet)
     for (const std::string& path : result.skipped)
       std::cerr << "warning: '" << path << "' is missing or was changed: left as it is\n";

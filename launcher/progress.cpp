@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 
@@ -14,10 +15,9 @@ constexpr auto kLineInterval = std::chrono::seconds(5);
 constexpr int kBarWidth = 24;
 
 std::string human_seconds(double seconds) {
-  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
+  const auto whole = std::llround(seconds);
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%llu:%02llu", static_cast<unsigned long long>(whole / 60),
-                static_cast<unsigned long long>(whole % 60));
+  std::snprintf(text.data(), text.size(), "%lld:%02lld", whole / 60, whole % 60);
   return text.data();
 }
 

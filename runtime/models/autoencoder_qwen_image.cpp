@@ -115,7 +115,7 @@ struct Scale {  // residual blocks, and the step to the next scale unless it is 
 };
 
 Tensor down(const Scale& scale, const Tensor& x) {
-  const Tensor y = scale.residual(x);
+  Tensor y = scale.residual(x);
   if (!scale.resample) return y;
   return at::conv2d(at::constant_pad_nd(y, {0, 1, 0, 1}), scale.resample->weight, scale.resample->bias, 2);
 }

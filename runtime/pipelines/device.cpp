@@ -30,7 +30,7 @@ at::Device cuda_device(std::string_view number) {
                 "device");
   if (const auto missing = missing_for_cuda())
     throw Error(ErrorKind::kBadRequest, "cannot use device 'cuda:" + std::string(number) + "': " + *missing, "device");
-  const int count = at::detail::getCUDAHooks().deviceCount();
+  const c10::DeviceIndex count = at::detail::getCUDAHooks().deviceCount();
   if (index >= count)
     throw Error(ErrorKind::kBadRequest,
                 "cannot use device 'cuda:" + std::string(number) + "': there are " + std::to_string(count) + " devices",

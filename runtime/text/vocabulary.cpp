@@ -101,7 +101,8 @@ void check_pipeline(const fs::path& file, const Json& json) {
     }
   }
   for (const char* option : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (model.contains(option) && !model.at(option).is_null() && model.at(option) != "") {
+    const bool is_set = model.contains(option) && !model.at(option).is_null();
+    if (is_set && !(model.at(option).is_string() && model.at(option).get_ref<const std::string&>().empty())) {
       refuse(file, std::string("the model's '") + option + "' is not known here: " + model.at(option).dump());
     }
   }
