@@ -44,13 +44,14 @@ NeedleSearch::NeedleSearch(std::vector<std::string> needles) : needles_(std::mov
 
 NeedleHit NeedleSearch::next(std::string_view text, std::size_t from,
                              const std::function<bool(NeedleHit)>& accept) const {
-  for (std::size_t position = from; position < text.size();) {
+  for (std::size_t position = from; position + 1 < text.size();) {
     // A head may end one byte behind its block, which the last one therefore does not skip.
     position += kBlock * block_with_head(text.data() + position, (text.size() - position - 1) / kBlock, heads_);
-    const std::size_t end = std::min(position + kBlock, text.size());
+    const std::size_t end = std::min(position + kBlock, text.size() - 1);  // a needle is longer than a byte
     for (; position < end; ++position) {
+      if (std::ranges::find(heads_, Head{text[position], text[position + 1]}) == heads_.end()) continue;
       for (const std::size_t needle : longest_first_) {
-        if (text[position] != needles_[needle][0] || !text.substr(position).starts_with(needles_[needle])) continue;
+        if (!text.substr(position).starts_with(needles_[needle])) continue;
         if (accept({position, needle})) return {position, needle};
       }
     }
