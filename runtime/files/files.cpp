@@ -13,32 +13,21 @@
 
 namespace holdall::runtime::files {
 
-namespace {
-
-[[noreturn]] void failed(const char* what, const std::filesystem::path& file, int error) {
+void failed(const char* what, const std::filesystem::path& file, int error) {
   throw Error(error == ENOENT || error == ENOTDIR ? ErrorKind::kNotFound : ErrorKind::kStorage,
               std::string("cannot ") + what + " '" + file.string() + "': " + std::strerror(error));
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
+ReadOnly::ReadOnly(const std::filesystem::path& file) : fd_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (fd_ < 0) failed("open", file, errno);
+}
 
- private:
-  int fd_;
-};
-
-}  // namespace
+ReadOnly::~ReadOnly() {
+  ::close(fd_);
+}
 
 std::vector<std::byte> read_file(const std::filesystem::path& file) {
-  const Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) failed("open", file, errno);
+  const ReadOnly fd(file);
   std::vector<std::byte> bytes;
   std::byte buffer[1 << 16];
   for (;;) {

@@ -1,4 +1,4 @@
-// Whole files: read at once, and written so that they appear whole or not at all.
+// Files: read whole or open to be mapped, and written so that they appear whole or not at all.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,22 @@
 #include <vector>
 
 namespace holdall::runtime::files {
+
+// Throws runtime::Error{kNotFound, kStorage} for the errno of what could not be done: failed("open", file, errno).
+[[noreturn]] void failed(const char* what, const std::filesystem::path& file, int error);
+
+// A file open for reading. Throws runtime::Error{kNotFound, kStorage}.
+class ReadOnly {
+ public:
+  explicit ReadOnly(const std::filesystem::path& file);
+  ReadOnly(const ReadOnly&) = delete;
+  ReadOnly& operator=(const ReadOnly&) = delete;
+  ~ReadOnly();
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
 
 // Throws runtime::Error{kNotFound, kStorage}.
 std::vector<std::byte> read_file(const std::filesystem::path& file);

@@ -1,15 +1,12 @@
 #include "runtime/weights/safetensors.h"
 
 #include <ATen/ops/from_blob.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <span>
 #include <unordered_map>
 
@@ -51,20 +48,6 @@ struct Entry {
   std::uint64_t begin, end;  // in the data
 };
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 class Map {
  public:
   Map(const void* address, std::size_t size) : address_(address), size_(size) {}
@@ -83,21 +66,15 @@ class Map {
   throw Error(ErrorKind::kBadModel, "cannot use '" + file.string() + "': " + why);
 }
 
-[[noreturn]] void failed(const std::string& what, const std::filesystem::path& file, int error) {
-  throw Error(error == ENOENT || error == ENOTDIR ? ErrorKind::kNotFound : ErrorKind::kStorage,
-              "cannot " + what + " '" + file.string() + "': " + std::strerror(error));
-}
-
 std::unique_ptr<Map> map_file(const std::filesystem::path& file) {
-  const Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) failed("open", file, errno);
+  const files::ReadOnly fd(file);
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) failed("examine", file, errno);
+  if (::fstat(fd.get(), &status) != 0) files::failed("examine", file, errno);
   if (!S_ISREG(status.st_mode)) broken(file, "it is not a regular file");
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size < 8) broken(file, std::to_string(size) + " bytes are too few for a safetensors file");
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (address == MAP_FAILED) failed("map", file, errno);
+  if (address == MAP_FAILED) files::failed("map", file, errno);
   return std::make_unique<Map>(address, size);
 }
 
