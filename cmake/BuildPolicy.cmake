@@ -49,8 +49,8 @@ target_link_options(holdall_bundled_executable INTERFACE
   "LINKER:--gc-sections")
 
 # holdall_compile_together(<target> <source>...): one translation unit of these, for sources whose headers cost many times
-# what they cost themselves (CLI11: 7 s of CPU, ATen: 8). A cold build is what every newcomer waits for. Presets that look
-# for faults compile each source alone, so that a missing #include shows.
+# what they cost themselves (CLI11: 7 s of CPU, ATen: 8). A cold build is what every newcomer waits for. The preset `dev`
+# compiles each source alone, so that a missing #include shows.
 option(HOLDALL_UNITY "Compile sources that share heavy headers together" ON)
 function(holdall_compile_together target)
   if(HOLDALL_UNITY)
