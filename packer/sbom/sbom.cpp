@@ -106,7 +106,7 @@ class SbomMaker {
   static bool is_regular(const PlannedMember& member) { return member.entry.type == EntryType::kRegular; }
 
   // The component, or the one that is there already.
-  SbomComponent& add(SbomComponent component) {
+  SbomComponent& add(SbomComponent&& component) {
     return components_.try_emplace(component.ref, std::move(component)).first->second;
   }
 
