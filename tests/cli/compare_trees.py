@@ -5,6 +5,7 @@ more is a line to take out of the document."""
 import json
 import os
 import pathlib
+import re
 import sys
 
 peer, ours = map(pathlib.Path, sys.argv[1:3])
@@ -30,8 +31,18 @@ theirs, mine = tree(peer), tree(ours)
 seen = set()
 
 
+def cleaned(text):
+    """Without users, passwords and tokens of channels."""
+    return text.replace(b"user:s3cret@", b"").replace(b"/t/t0ken", b"")
+
+
 def same_record(path):
-    return json.loads(theirs[path][1]) == json.loads(mine[path][1])
+    return json.loads(cleaned(theirs[path][1])) == json.loads(mine[path][1])
+
+
+def same_but_compiled(old, new):
+    """Two RECORDs that differ in the lines of .pyc files only, as these differ."""
+    return len({re.sub(rb"\.pyc,.*", b".pyc", text) for text in (old, new)}) == 1
 
 
 def reason(path):
@@ -40,8 +51,8 @@ def reason(path):
     if path not in theirs:
         return "only ours"
     old, new = theirs[path], mine[path]
-    if path == "conda-meta/history" and new[1] == b"".join(l for l in old[1].splitlines(True) if not l.startswith(b"# cmd:")):
-        return "commands"
+    if path == "conda-meta/history" and new[1] == cleaned(b"".join(l for l in old[1].splitlines(True) if not l.startswith(b"# cmd:"))):
+        return "commands and credentials"
     if path.startswith("conda-meta/") and path.endswith(".json"):
         return "conda-meta as data" if same_record(path) else "conda-meta says something else"
     if old[0] == new[0] == "file":
@@ -49,6 +60,10 @@ def reason(path):
             rest = new[1].split(b"\n' '''\n", 1)[1]
             if rest == old[1].split(b"\n", 1)[1]:
                 return "shebang"
+        if path.endswith(".pyc") and build.encode() in old[1] and build.encode() not in new[1]:
+            return "theirs names the build"
+        if path.endswith("/RECORD") and same_but_compiled(old[1], new[1]):
+            return "lines of compiled files"
         # A binary string keeps its room: the shorter the place, the more NULs.
         moved = old[1].replace(build.encode(), place.encode())
         if build.encode() in old[1] and moved.replace(b"\0", b"") == new[1].replace(b"\0", b""):
@@ -64,8 +79,11 @@ for path in sorted(theirs.keys() | mine.keys()):
 
 records = {"noarch-1.0-0", "old-1.0-0", "python-3.11.4-0", "tool-1.0-0"}
 expected = {(f"conda-meta/{name}.json", "conda-meta as data") for name in records}
+site = "lib/python3.11/site-packages"
 expected |= {
-    ("conda-meta/history", "commands"),
+    (f"{site}/tool/__pycache__/__init__.cpython-311.pyc", "theirs names the build"),
+    (f"{site}/tool-1.0.dist-info/RECORD", "lines of compiled files"),
+    ("conda-meta/history", "commands and credentials"),
     ("bin/conda_unpack_progress.py", "only theirs"),
     ("bin/conda-unpack", "differs"),
     ("bin/holdall", "only ours"),

@@ -83,7 +83,7 @@ expect 2 "$pack" -p "$env" -f --format no-archive -o mine; says "holds something
 mkdir empty && expect 0 "$pack" -p "$env" -f --format no-archive -o empty && [ -d empty/bin ] || fail "an empty folder"
 mkdir envs/holdall && touch envs/holdall/bundle.json
 expect 2 "$pack" -p "$env" -f --format no-archive -o envs; says "is or holds what is packed"
-expect 2 "$pack" -p "$env" -f --format no-archive -o "$env"; says "it is not replaced"
+expect 2 "$pack" -p "$env" -f --format no-archive -o "$env"; says "is or holds what is packed"
 [ -f "$env/bin/tool" ] || fail "the environment was replaced"
 expect 7 "$pack" -p "$env" -o gone/x.no-archive; says "gone/x.no-archive"
 [ -z "$(find . -maxdepth 2 -name '.*part')" ] || fail "left behind: $(find . -maxdepth 2 -name '.*part')"
