@@ -115,9 +115,12 @@ InputFile open_found(const FoundFile& found) {
 }
 
 std::string read_whole(const std::string& path, std::uint64_t limit) {
-  const InputFile file(path);
+  return read_whole(InputFile(path), limit);
+}
+
+std::string read_whole(const ReadableFile& file, std::uint64_t limit) {
   if (file.size() > limit) {
-    throw Error(ErrorKind::kCannotPack, "cannot read '" + path + "': " + std::to_string(file.size()) +
+    throw Error(ErrorKind::kCannotPack, "cannot read '" + file.path() + "': " + std::to_string(file.size()) +
                                             " bytes, at most " + std::to_string(limit) + " are expected");
   }
   std::string contents(file.size(), '\0');

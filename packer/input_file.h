@@ -74,5 +74,6 @@ InputFile open_found(const FoundFile& found);
 
 // The whole file. Throws Error{kCannotPack} if it is larger than `limit`.
 std::string read_whole(const std::string& path, std::uint64_t limit);
+std::string read_whole(const ReadableFile& file, std::uint64_t limit);
 
 }  // namespace holdall::packer

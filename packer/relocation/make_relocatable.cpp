@@ -37,15 +37,6 @@ using FilePointer = std::shared_ptr<const ReadableFile>;
 
 constexpr std::uint64_t kLargestPyc = std::uint64_t{64} << 20;
 
-std::string contents_of(const ReadableFile& file, std::uint64_t limit) {
-  if (file.size() > limit)
-    throw Error(ErrorKind::kCannotPack, "cannot read '" + file.path() + "': " + std::to_string(file.size()) +
-                                            " bytes, at most " + std::to_string(limit) + " are expected");
-  std::string contents(static_cast<std::size_t>(file.size()), '\0');
-  contents.resize(file.read_some(0, std::as_writable_bytes(std::span(contents))));
-  return contents;
-}
-
 // A record without where the package came from on the build machine, and without who was let in where it was fetched.
 std::string without_build_machine(const std::string& record, const std::string& path) {
   nlohmann::ordered_json document;
@@ -68,14 +59,27 @@ std::string without_build_machine(const std::string& record, const std::string& 
   return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-// conda's log of an environment: its commands hold paths of the build machine, and conda does not need them.
-std::string without_commands(std::string_view history) {
+// A line with words that may be addresses, as specs are: with and without quotes.
+std::string with_clean_addresses(std::string_view line) {
+  std::string result;
+  while (!line.empty()) {
+    const std::size_t end = std::min(line.find_first_of(" \t\r\n'\""), line.size());
+    result += without_credentials(std::string(line.substr(0, end)));
+    result += line.substr(end, 1);
+    line.remove_prefix(std::min(end + 1, line.size()));
+  }
+  return result;
+}
+
+// conda's log of an environment: its commands hold paths of the build machine, and conda does not need them. Specs and
+// packages name channels, and these who was let in.
+std::string published_history(std::string_view history) {
   std::string result;
   while (!history.empty()) {
     const std::string_view line = history.substr(0, std::min(history.find('\n'), history.size() - 1) + 1);
     history.remove_prefix(line.size());
     const std::size_t word = std::min(line.find_first_not_of(" \t", 1), line.size());
-    if (!line.starts_with('#') || !line.substr(word).starts_with("cmd:")) result += line;
+    if (!line.starts_with('#') || !line.substr(word).starts_with("cmd:")) result += with_clean_addresses(line);
   }
   return result;
 }
@@ -185,9 +189,9 @@ class Stage {
       planned.mtime_ns = member.mtime_ns;
       auto file = std::make_shared<const InputFile>(open_found({planned.source, member.size, member.mtime_ns}));
       if (member.role != MemberRole::kCondaRecord && member.role != MemberRole::kCondaHistory) return file;
-      const std::string told = contents_of(*file, kLargestCondaRecord);
+      const std::string told = read_whole(*file, kLargestCondaRecord);
       planned.contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
-                                                                 : without_commands(told);
+                                                                 : published_history(told);
       planned.source.clear();
       planned.mtime_ns.reset();
     }
@@ -301,7 +305,7 @@ class Stage {
 
   void compiled(const Member& member, Outcome& result) const {
     const FilePointer file = open(member, result.member);
-    const std::string contents = file->size() <= kLargestPyc ? contents_of(*file, kLargestPyc) : "";
+    const std::string contents = file->size() <= kLargestPyc ? read_whole(*file, kLargestPyc) : "";
     result.left_out = is_stale(contents, result.member.entry.path);
     if (result.left_out) return;
     auto pyc = relocatable_pyc(contents, {prefixes_, options_.mtime});
@@ -351,7 +355,7 @@ class Stage {
         return found ? change_of(*found) : std::nullopt;
       };
       PlannedMember& member = members_[index];
-      const std::string record = contents_of(*open(collection_.members[index], member), kLargestCondaRecord);
+      const std::string record = read_whole(*open(collection_.members[index], member), kLargestCondaRecord);
       std::string updated = updated_record(record, change);
       if (updated == record) continue;
       member.splices.clear();

@@ -33,7 +33,7 @@ def paths(entries):
         {"_path": p, "path_type": "hardlink", **({"file_mode": m, "prefix_placeholder": placeholder} if m else {})}
         for p, m in entries]}
 
-write(env / "conda-meta/history", f"==> 2026-01-01 00:00:00 <==\n# cmd: {os.path.expanduser('~')}/miniconda3/bin/conda create -n ml\n+test::tool-1.0-0\n")
+write(env / "conda-meta/history", f"==> 2026-01-01 00:00:00 <==\n# cmd: {os.path.expanduser('~')}/miniconda3/bin/conda create -n ml\n# update specs: ['https://user:s3cret@x/t/t0ken/test::tool=1']\n+https://x/t/t0ken/test/linux-64::old-1.0-0\n+test::tool-1.0-0\n")
 # tool
 write(env / "bin/tool", f"#!{prefix}/bin/python3.11\nprint('tool')\n", 0o755)
 write(env / "etc/tool.conf", f"root = {prefix}/share\n")
@@ -58,6 +58,8 @@ cache("tool", [p for p, _ in tool], paths__json=json.dumps(paths(tool)), index__
 os.unlink(pkgs / "tool/share/link"); os.symlink("plain", pkgs / "tool/share/link")
 for file, old in (("bin/tool", f"#!{placeholder}/bin/python3.11\nprint('tool')\n"), ("etc/tool.conf", f"root = {placeholder}/share\n"), ("share/plain", "nothing to see\n")):
     write(pkgs / "tool" / file, old, 0o755 if file == "bin/tool" else 0o644)
+for path in (f"{module}/__init__.py", compiled, wheel):
+    write(pkgs / "tool" / path, (env / path).read_bytes())
 write(pkgs / "tool/lib/libtool.so", b"\x7fnot-elf\xff\0" + f"{placeholder}/lib/tool.so".encode() + b"\0tail\0")
 # python, which says where noarch packages go
 write(env / "bin/python3.11", "#!/bin/sh\necho python\n", 0o755)

@@ -141,6 +141,15 @@ TEST_F(MakeRelocatable, ForgetsByWhichCommandsCondaMadeAnEnvironment) {
             "# update specs: ['python=3.11']\n");
 }
 
+TEST_F(MakeRelocatable, ForgetsWhoWasLetInWhereCondaFetchedPackages) {
+  add("conda-meta/history",
+      "+https://me:pw@x/t/tok/c/linux-64::a-1-0\n# update specs: ['https://me:pw@x/c::a', "
+      "\"https://x/t/tok/c::b>=1,<2\"]\n")
+      .role = MemberRole::kCondaHistory;
+  EXPECT_EQ(contents_of(made().members.at(0)),
+            "+https://x/c/linux-64::a-1-0\n# update specs: ['https://x/c::a', \"https://x/c::b>=1,<2\"]\n");
+}
+
 TEST_F(MakeRelocatable, KeepsHostLinksOutOfTheTar) {
   Member& link = collection_.members.emplace_back();
   link.path = "bin/python3";
