@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <span>
 #include <sstream>
 
+#include "bundle/base64.h"
 #include "bundle/error.h"
 #include "packer/input_file.h"
 
@@ -46,41 +48,28 @@ bool is_licence(const std::string& path, const std::string& dist_info) {
 }
 
 constexpr std::string_view kScheme = "sha256=";
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 }  // namespace
 
 std::string record_digest(const bundle::Digest& digest) {
-  std::string text(kScheme);
-  std::uint32_t held = 0;
-  unsigned bits = 0;
-  for (const std::uint8_t byte : digest) {
-    held = (held << 8 | byte) & 0xffff;
-    for (bits += 8; bits >= 6; bits -= 6) text += kAlphabet[held >> (bits - 6) & 63];
-  }
-  text += kAlphabet[held << (6 - bits) & 63];
-  return text;
+  std::string text = bundle::encode_base64(std::as_bytes(std::span(digest)));
+  std::ranges::replace(text, '+', '-');
+  std::ranges::replace(text, '/', '_');
+  return std::string(kScheme).append(text, 0, text.find('='));
 }
 
 std::optional<bundle::Digest> parse_record_digest(std::string_view text) {
   if (!text.starts_with(kScheme)) return std::nullopt;
   text.remove_prefix(kScheme.size());
   while (text.ends_with('=')) text.remove_suffix(1);
+  if (text.find_first_of("+/") != text.npos) return std::nullopt;
+  std::string padded = std::string(text) + "=";  // 32 bytes leave room for one
+  std::ranges::replace(padded, '-', '+');
+  std::ranges::replace(padded, '_', '/');
+  const auto bytes = bundle::decode_base64(padded);
   bundle::Digest digest{};
-  if (text.size() != (digest.size() * 8 + 5) / 6) return std::nullopt;
-  std::uint32_t held = 0;
-  unsigned bits = 0;
-  std::size_t done = 0;
-  for (const char c : text) {
-    const std::size_t value = kAlphabet.find(c);
-    if (value == kAlphabet.npos) return std::nullopt;
-    held = (held << 6 | static_cast<std::uint32_t>(value)) & 0xffff;
-    bits += 6;
-    if (bits >= 8 && done < digest.size()) {
-      bits -= 8;
-      digest[done++] = static_cast<std::uint8_t>(held >> bits);
-    }
-  }
+  if (!bytes || bytes->size() != digest.size()) return std::nullopt;
+  std::ranges::copy(*bytes, std::as_writable_bytes(std::span(digest)).begin());
   return digest;
 }
 

@@ -10,6 +10,7 @@
 #include "packer/closure.h"
 #include "packer/elf_file.h"
 #include "packer/inputs/tree_walk.h"
+#include "packer/trimmed.h"
 
 namespace holdall::packer {
 namespace {
@@ -20,11 +21,6 @@ using bundle::EntryType;
 // Installations that share their prefix with the system: what files say of it means the host's.
 bool is_system_prefix(const std::string& prefix) {
   return prefix == "/usr" || prefix == "/usr/local" || prefix == "/";
-}
-
-std::string trimmed(const std::string& text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  return first == text.npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
 }
 
 std::string real_path(const fs::path& path) {
@@ -156,9 +152,9 @@ VenvSettings parse_pyvenv_cfg(const std::string& text) {
   for (std::string line; std::getline(lines, line);) {
     const std::size_t equals = line.find('=');
     if (equals == line.npos) continue;
-    std::string key = trimmed(line.substr(0, equals));
+    std::string key(trimmed(std::string_view(line).substr(0, equals)));
     std::ranges::transform(key, key.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    settings.emplace(key, trimmed(line.substr(equals + 1)));
+    settings.emplace(key, trimmed(std::string_view(line).substr(equals + 1)));
   }
   return settings;
 }

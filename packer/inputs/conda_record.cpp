@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/error.h"
+#include "packer/trimmed.h"
 
 namespace holdall::packer {
 namespace {
@@ -137,11 +138,9 @@ std::vector<CondaPath> parse_files_list(std::string_view files) {
   std::vector<CondaPath> paths;
   while (!files.empty()) {
     const std::size_t end = std::min(files.find('\n'), files.size());
-    std::string_view line = files.substr(0, end);
+    const std::string_view line = trimmed(files.substr(0, end));
     files.remove_prefix(std::min(end + 1, files.size()));
-    const std::size_t first = line.find_first_not_of(" \t\r");
-    if (first == line.npos) continue;
-    line = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
+    if (line.empty()) continue;
     paths.push_back({.path = std::string(line), .use = PrefixUse::kNone, .placeholder = {}, .digest = {}});
   }
   return paths;

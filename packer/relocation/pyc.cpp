@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include "bundle/byte_order.h"
+
 namespace holdall::packer {
 namespace {
 
@@ -25,6 +27,10 @@ constexpr std::array<CodeLayout, 4> kLayouts{CodeLayout{3360, 5, 6, 1, 1},   // 
                                              CodeLayout{3650, 0, 0, 0, 0}};  // beyond 3.14: not known yet
 
 struct Unreadable {};  // ends the reading of a broken file; never leaves this file
+
+std::uint32_t number_at(std::string_view bytes, std::size_t at) {
+  return bundle::load_le<std::uint32_t>(bundle::as_byte_span(bytes), at);
+}
 
 class MarshalCopy {
  public:
@@ -50,12 +56,7 @@ class MarshalCopy {
   }
   void copy(std::size_t count) { out_ += take(count); }
 
-  std::uint32_t number() {
-    const std::string_view bytes = take(4);
-    std::uint32_t value = 0;
-    for (std::size_t i = 4; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-    return value;
-  }
+  std::uint32_t number() { return number_at(take(4), 0); }
   void put(std::uint32_t value) {
     for (int i = 0; i < 4; ++i) out_ += static_cast<char>(value >> (8 * i) & 0xff);
   }
@@ -170,12 +171,6 @@ class MarshalCopy {
   int depth_ = 0;
   std::string out_;
 };
-
-std::uint32_t number_at(std::string_view bytes, std::size_t at) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 4; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
-  return value;
-}
 
 struct Header {
   const CodeLayout& layout;

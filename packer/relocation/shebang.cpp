@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "bundle/prefix_check.h"
+#include "packer/trimmed.h"
 
 namespace holdall::packer {
 namespace {
@@ -17,12 +18,6 @@ constexpr std::string_view kShellLine = "#!/bin/sh\n'''exec' ";
 std::string_view line_at(std::string_view text, std::size_t from) {
   if (from >= text.size()) return {};
   return text.substr(from, std::min(text.find('\n', from), text.size()) - from);
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == text.npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
 }
 
 // A script's interpreter and options as they stand, and how many bytes say so.

@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "packer/trimmed.h"
+
 namespace holdall::packer {
 namespace {
 
 constexpr std::size_t kLongestLicence = 120;  // some packages put all of its text there
 constexpr std::string_view kClassifier = "License :: ";
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
-}
 
 bool is_name(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
