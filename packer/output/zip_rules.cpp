@@ -19,7 +19,7 @@ void check_zip(const PackPlan& plan, Zip64 zip64) {
   for (const PlannedMember& member : plan.members) {
     const std::string& path = member.entry.path;
     if (path.find('\\') != std::string::npos) faults.add("'" + path + "' has a backslash in its name");
-    if (zip64 == Zip64::kNever && member.entry.size > kLargestPlainZip) {
+    if (zip64 == Zip64::kNever && member.entry.size > kLargestPlainFile) {
       faults.add("'" + path + "' has more bytes than a zip without ZIP64 extensions can hold: leave out --no-zip-64");
     }
   }

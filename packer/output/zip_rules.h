@@ -9,7 +9,10 @@ namespace holdall::packer {
 
 enum class Zip64 { kWhereNeeded, kNever };
 
-inline constexpr std::uint64_t kLargestPlainZip = 0xFFFF'FFFE;  // bytes of a file, and of an archive, without ZIP64
+// In bytes, without ZIP64. Of a file: from there on libarchive writes a ZIP64 header, as what is deflated may grow
+// (archive_write_set_format_zip.c, ZIP_4GB_MAX_UNCOMPRESSED).
+inline constexpr std::uint64_t kLargestPlainFile = 0xFF00'0000;
+inline constexpr std::uint64_t kLargestPlainZip = 0xFFFF'FFFE;
 
 // Throws Error{kCannotPack}: for names with a backslash, which unzip programs take for a folder's border; without ZIP64
 // also for a file or a number of files that only ZIP64 can hold.

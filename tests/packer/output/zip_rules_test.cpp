@@ -115,9 +115,9 @@ TEST(ZipRules, RefuseWhatAZipCannotHold) {
   EXPECT_NO_THROW(check_zip(plan_of({file("a b\nc", "")}), Zip64::kNever));
   EXPECT_TRUE(thrown_by([] { check_zip(plan_of({file("a\\b", "")}), Zip64::kWhereNeeded); }).says("'a\\b' has a back"));
   PackPlan large = plan_of({file("a", ""), file("b", "")});
-  large.members[1].entry.size = 0xFFFF'FFFE;
+  large.members[1].entry.size = 0xFF00'0000;
   EXPECT_NO_THROW(check_zip(large, Zip64::kNever));
-  large.members[1].entry.size = 0xFFFF'FFFF;
+  large.members[1].entry.size = 0xFF00'0001;
   EXPECT_NO_THROW(check_zip(large, Zip64::kWhereNeeded));
   EXPECT_TRUE(thrown_by([&] { check_zip(large, Zip64::kNever); }).says("leave out --no-zip-64"));
   PackPlan many;
