@@ -126,12 +126,12 @@ class SbomTest : public ::testing::Test {
   }
 
   // Of the library with that .note.package.
-  std::string library_with_note(const std::string& name, std::string json) {
-    for (std::size_t at = 0; (at = json.find('"', at)) != json.npos; at += 2) json.insert(at, 1, '\\');
+  std::string library_with_note(const std::string& name, std::string package) {
+    for (std::size_t at = 0; (at = package.find('"', at)) != package.npos; at += 2) package.insert(at, 1, '\\');
     const std::string note = folder_.write("src/" + name + ".s", R"(.section .note.package, "a", @note
 .long 4, 2f - 1f, 0xcafe1a7e
 .asciz "FDO"
-1: .asciz ")" + json + R"("
+1: .asciz ")" + package + R"("
 2: .balign 4
 .section .note.GNU-stack, "", @progbits
 )");
