@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -36,7 +36,7 @@ class Memory final : public RandomAccess {
     if (offset > bytes_.size() || out.size() > bytes_.size() - offset) {
       throw Error(ErrorKind::kInternal, "read outside the archive");
     }
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
   }
 
  private:
