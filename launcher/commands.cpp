@@ -12,6 +12,7 @@ void add_commands(CLI::App& app, CommandResult& result) {
   add_stop(app, result);
   add_status(app, result);
   add_logs(app, result);
+  add_exec(app, result);
   add_ls(app, result);
   add_inspect(app, result);
   add_verify(app, result);

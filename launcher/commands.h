@@ -1,6 +1,9 @@
 // One function per subcommand: declares its options on the application; its callback runs it and sets the exit code.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace CLI {
 class App;
 }
@@ -9,6 +12,7 @@ namespace holdall::launcher {
 
 struct CommandResult {
   int exit_code = 0;
+  std::vector<std::string> program;  // in: what stands behind "--", for exec
 };
 
 // Registers every command below. A command that is not there yet has no declaration either.
@@ -21,6 +25,7 @@ void add_use(CLI::App& app, CommandResult& result);
 void add_rollback(CLI::App& app, CommandResult& result);
 void add_start(CLI::App& app, CommandResult& result);
 void add_stop(CLI::App& app, CommandResult& result);
+void add_exec(CLI::App& app, CommandResult& result);
 void add_status(CLI::App& app, CommandResult& result);
 void add_logs(CLI::App& app, CommandResult& result);
 void add_ls(CLI::App& app, CommandResult& result);

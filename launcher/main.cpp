@@ -1,9 +1,11 @@
 // holdall: unpacks, checks, runs, upgrades and rolls back bundles.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <string_view>
 
 #include "bundle/bundle_info.h"
 #include "bundle/environment_fallbacks.h"
@@ -21,6 +23,15 @@ bool is_conda_unpack(const char* name) {
   return std::filesystem::path(name ? name : "").filename() == "conda-unpack";
 }
 
+// What exec runs is not ours to parse: cuts the command line off before "--" and returns what stands behind.
+std::vector<std::string> take_program(int& argc, char** argv) {
+  char** const end = argv + argc;
+  char** const mark = std::find_if(argv, end, [](const char* word) { return std::string_view(word) == "--"; });
+  if (argc < 2 || std::string_view(argv[1]) != "exec" || mark == end) return {};
+  argc = static_cast<int>(mark - argv);
+  return {mark + 1, end};
+}
+
 int run(int argc, char** argv) {
   const bool unpack = is_conda_unpack(argv[0]);
   CLI::App app("Unpacks, checks, runs, upgrades and rolls back portable inference services.",
@@ -30,6 +41,7 @@ int run(int argc, char** argv) {
   app.footer(holdall::bundle::exit_code_help());
 
   CommandResult result;
+  if (!unpack) result.program = take_program(argc, argv);
   if (unpack) {
     add_unpack_of_conda(app, result);
   } else {
