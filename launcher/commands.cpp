@@ -13,6 +13,7 @@ void add_commands(CLI::App& app, CommandResult& result) {
   add_status(app, result);
   add_logs(app, result);
   add_exec(app, result);
+  add_unit(app, result);
   add_ls(app, result);
   add_inspect(app, result);
   add_verify(app, result);

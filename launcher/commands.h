@@ -30,6 +30,7 @@ void add_status(CLI::App& app, CommandResult& result);
 void add_logs(CLI::App& app, CommandResult& result);
 void add_ls(CLI::App& app, CommandResult& result);
 void add_inspect(CLI::App& app, CommandResult& result);
+void add_unit(CLI::App& app, CommandResult& result);
 void add_verify(CLI::App& app, CommandResult& result);
 void add_gc(CLI::App& app, CommandResult& result);
 void add_doctor(CLI::App& app, CommandResult& result);

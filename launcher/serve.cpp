@@ -4,15 +4,19 @@
 #include <iostream>
 
 #include "launcher/service_command.h"
+#include "launcher/service_manager.h"
 
 namespace holdall::launcher {
 namespace {
 
-void tell(const SupervisorEvent& event) {
+std::string line_of(const SupervisorEvent& event) {
   char seconds[32] = "";
   if (event.seconds > 0) std::snprintf(seconds, sizeof seconds, " (%.1f s)", event.seconds);
-  std::cerr << event.stage << ": " << event.release << (event.detail.empty() ? "" : ": ") << event.detail << seconds
-            << std::endl;
+  return event.stage + ": " + event.release + (event.detail.empty() ? "" : ": ") + event.detail + seconds;
+}
+
+void tell(const SupervisorEvent& event) {
+  std::cerr << line_of(event) << std::endl;
 }
 
 }  // namespace
@@ -21,8 +25,13 @@ int serve(Store& store, const ServiceOptions& service, const CommonOptions& comm
   SupervisorOptions options;
   options.environment = current_environment();
   options.lock_timeout = common.lock_timeout();
-  if (common.verbosity != Verbosity::kQuiet || ground == Ground::kBackground)
-    options.on_event = tell;  // there: to the log
+  // In the background people read the log, and nobody waits for a process that has been left.
+  const bool tells = common.verbosity != Verbosity::kQuiet || ground == Ground::kBackground;
+  const auto manager = ground == Ground::kForeground ? options.environment["NOTIFY_SOCKET"] : "";
+  options.on_event = [tells, manager](const SupervisorEvent& event) {
+    if (tells) tell(event);
+    tell_service_manager(manager, (event.stage == "stop" ? "STOPPING=1\nSTATUS=" : "STATUS=") + line_of(event));
+  };
   const auto announce = [&](const std::string& url) {
     std::cout << (common.json ? status_json(store) : url) << std::endl;
   };
@@ -34,6 +43,7 @@ int serve(Store& store, const ServiceOptions& service, const CommonOptions& comm
     if (failure) std::cerr << "holdall: " << *failure << ": the last good release serves instead" << std::endl;
     // The supervisor cannot ask itself for its status.
     std::cout << (common.json ? "{\"url\":\"" + url + "\"}" : url) << std::endl;
+    tell_service_manager(manager, "READY=1");
   };
   return supervise(store, service, options);
 }

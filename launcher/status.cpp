@@ -95,6 +95,11 @@ std::string status_text(const std::string& text) try {
   throw bundle::Error(bundle::ErrorKind::kInternal, "the supervisor's answer is not understood: " + text);
 }
 
+bool is_ready(const std::string& text) {
+  const ordered_json json = ordered_json::parse(text, nullptr, false);
+  return json.is_object() && json.value("ready", false);
+}
+
 ServiceStatus stopped_status(const Store& store) {
   ServiceStatus status;
   status.name = service_name(store);

@@ -30,6 +30,9 @@ std::string to_json(const ServiceStatus& status);
 // not.
 std::string status_text(const std::string& json);
 
+// Whether the service behind the same JSON takes requests.
+bool is_ready(const std::string& json);
+
 // What the store alone says: stopped, or failed if the last activation failed its gate.
 ServiceStatus stopped_status(const Store& store);
 

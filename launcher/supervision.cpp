@@ -358,6 +358,7 @@ Supervision::Milliseconds Supervision::drain_timeout(const Instance& instance) c
 
 void Supervision::begin_stop(int exit_code, std::optional<Milliseconds> timeout) {
   stop_ = Stop{exit_code, {}};
+  report("stop", serving_ ? serving_->generation.release : candidate_ ? candidate_->generation.release : "", "");
   next_.reset();
   failed_.reset();
   if (asked_) refuse(asked_->client, ErrorKind::kInterrupted, "the service is being stopped");
