@@ -79,12 +79,17 @@ void Store::mark_good(const StoreLock& /*held*/, std::uint64_t generation) {
 std::optional<Generation> Store::mark_bad(const StoreLock& /*held*/, std::uint64_t generation,
                                           const std::string& reason) {
   const FileDescriptor state = open_folder(at("state"));
-  const auto now = current(), back = good();
+  Generations generations = read_generations(directory_.get());
+  const bool had_passed = generations.good.contains(generation);
+  const auto now = current(), back = had_passed && now ? good_before(*now) : good();
   const bool going_back = now && now->number == generation && back && back->number != generation;
+  // good first: a current that is good but newer than good is taken for a switch that was cut short, and finished.
+  if (going_back && had_passed) point("good", back->number);
   if (going_back) point("current", back->number);
 
+  if (had_passed) disk_.remove({state.get(), good_name(generation)});  // synced with what comes next
   write_state(disk_, state.get(), bad_name(generation), reason + "\n");
-  const Generations generations = read_generations(directory_.get());
+  generations = read_generations(directory_.get());
   drop_trial(disk_, state.get(), generation, generations);
   std::size_t surplus = generations.bad.size() > kBadReportsKept ? generations.bad.size() - kBadReportsKept : 0;
   for (auto old = generations.bad.begin(); surplus > 0; ++old, --surplus) disk_.remove({state.get(), bad_name(*old)});

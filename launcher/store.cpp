@@ -170,12 +170,17 @@ bundle::BundleInfo Store::info(const std::string& release) const {
 
 std::optional<std::string> Store::rollback_target() const {
   const auto now = current();
-  if (!now) return std::nullopt;
+  const auto before = now ? good_before(*now) : std::nullopt;
+  return before ? std::optional(before->release) : std::nullopt;
+}
+
+std::optional<Generation> Store::good_before(const Generation& generation) const {
   const Generations generations = read_generations(directory_.get());
   for (auto item = generations.releases.rbegin(); item != generations.releases.rend(); ++item) {
     const auto& [number, release] = *item;
-    if (number < now->number && release != now->release && generations.good.contains(number) && find_release(release))
-      return release;
+    if (number < generation.number && release != generation.release && generations.good.contains(number) &&
+        find_release(release))
+      return Generation{number, release};
   }
   return std::nullopt;
 }

@@ -68,6 +68,8 @@ class Store {
   // The release a plain `rollback` goes to: that of the newest generation before the current one that passed its gate
   // and has another release. nullopt: nothing to go back to.
   std::optional<std::string> rollback_target() const;
+  // The same, seen from any generation, and with its number.
+  std::optional<Generation> good_before(const Generation& generation) const;
 
   // Makes `release` current as a new generation with three trials (or at once good, if it has no service). Durable when
   // it returns; the commit point is the rename of `current`. Throws Error{kNotFound} for an unknown release.
@@ -80,8 +82,9 @@ class Store {
   // The gate was passed: state/good.<n>, then `good` → gens/<n>, then the trial goes.
   void mark_good(const StoreLock& lock, std::uint64_t generation);
 
-  // The gate failed for good: current → good (if there is one), trial → bad.<n> with the reason. The generation that is
-  // current afterwards, or nullopt.
+  // The gate failed for good: current → good (if there is one), trial → bad.<n> with the reason. A generation that had
+  // passed its gate loses that, and good goes back with current, to good_before() it. The generation that is current
+  // afterwards, or nullopt.
   std::optional<Generation> mark_bad(const StoreLock& lock, std::uint64_t generation, const std::string& reason);
 
   // Is every file of the release as its install record says (size, mtime, ctime; a differing file is hashed)? The

@@ -166,7 +166,7 @@ void Supervision::reap() {
       report("died", dead.generation.release, *last_error_, seconds_since(dead.begun));
       if (Clock::now() - dead.begun >= options_.longest_back_off) back_off_ = options_.first_back_off;
       // In a swap the new release may yet take over; if it fails, the way back starts this one again.
-      if (!swap_ || swap_->handed_over) restart_later(dead.generation);
+      if (!swap_ || swap_->handed_over) start_again(dead.generation, describe_exit(*status));
     }
   }
 }
@@ -258,6 +258,7 @@ void Supervision::pass_gate() {
       const auto lock = try_lock();
       if (!lock) return;
       store_.mark_good(*lock, candidate_->generation.number);
+      fresh_ = Fresh{candidate_->generation.number, Clock::now()};
     }
   } catch (const Error& error) {
     // It serves already; only the record of it is missing, for want of space perhaps.
@@ -303,7 +304,7 @@ void Supervision::record_failure() {
   std::optional<Generation> back;
   const bool was_good = store_.passed_gate(failure.generation.number);
   try {
-    if (!was_good) {
+    if (!was_good || failure.worn_out) {
       const auto lock = try_lock();
       if (!lock) return;
       back = store_.mark_bad(*lock, failure.generation.number, failure.reason);
@@ -318,14 +319,14 @@ void Supervision::record_failure() {
   note_error(failure.reason);
   report("failed", failure.generation.release, failure.reason);
   if (serving_) return finish_swap(failure.reason);
-  if (was_good && settled_) {
+  if (was_good && settled_ && !(failure.worn_out && back)) {
     // A good release that does not come up any more: something around it has changed, and may change back.
     if (going_back_) finish_swap(*first_failure_ + "; " + failure.reason);
     going_back_ = false;
     first_failure_.reset();
-    return restart_later(failure.generation);
+    return start_again(failure.generation, failure.reason);
   }
-  if (was_good || !back || back->number == failure.generation.number)
+  if ((was_good && !failure.worn_out) || !back || back->number == failure.generation.number)
     throw Error(ErrorKind::kNotReady, first_failure_ ? *first_failure_ + "; " + failure.reason : failure.reason);
   first_failure_ = failure.reason;
   going_back_ = true;
@@ -338,6 +339,19 @@ void Supervision::drain(Instance instance, Milliseconds timeout) {
   instance.process.terminate();
   instance.deadline = Clock::now() + timeout;
   draining_.push_back(std::move(instance));
+}
+
+// After a death, or a start that failed, of a generation that has passed its gate.
+void Supervision::start_again(const Generation& generation, const std::string& death) {
+  const bool is_fresh =
+      fresh_ && fresh_->generation == generation.number && Clock::now() < fresh_->since + options_.fresh_time;
+  if (!is_fresh || ++fresh_->deaths < options_.fresh_deaths || !store_.good_before(generation))
+    return restart_later(generation);
+  char count[96];
+  std::snprintf(count, sizeof count, "it failed %d times within %.0f s of its start: ", fresh_->deaths,
+                std::max(1.0, seconds_since(fresh_->since)));
+  fresh_.reset();
+  failed_ = Failure{generation, "release '" + generation.release + "' was taken back: " + count + death, true};
 }
 
 void Supervision::restart_later(const Generation& generation) {

@@ -52,6 +52,12 @@ class Supervision {
   struct Failure {
     Generation generation;
     std::string reason;
+    bool worn_out = false;  // it had passed its gate, and is taken back all the same
+  };
+  struct Fresh {  // passed its gate a short while ago
+    std::uint64_t generation = 0;
+    Clock::time_point since;
+    int deaths = 0;
   };
   struct Asked {  // a swap that waits for the store's lock
     std::uint64_t client = 0;
@@ -88,6 +94,7 @@ class Supervision {
   void fail(const Generation& generation, const std::string& reason);
   void drain(Instance instance, Milliseconds timeout);
   void restart_later(const Generation& generation);
+  void start_again(const Generation& generation, const std::string& death);
   bool wants_device_alone(const std::string& release) const;
   void begin_stop(int exit_code, std::optional<Milliseconds> timeout);
   Milliseconds drain_timeout(const Instance& instance) const;
@@ -120,6 +127,7 @@ class Supervision {
 
   std::optional<Next> next_;
   std::optional<Failure> failed_;
+  std::optional<Fresh> fresh_;
   std::optional<Asked> asked_;
   std::optional<Swap> swap_;
   std::optional<Stop> stop_;

@@ -26,7 +26,7 @@ struct ServiceOptions {
   std::string host = "127.0.0.1";    // an IP address or "localhost" (a static program cannot ask the host's resolver)
   int port = 8080, health_port = 0;  // 0: any free port
   std::string device = "auto";
-  std::vector<std::string> arguments;  // after "--"
+  std::vector<std::string> arguments;                 // after "--"
 };
 
 // What happened, for people who watch: a stage of the start ("start", "warm", "ready"), a swap, a death, a return.
@@ -42,6 +42,10 @@ struct SupervisorOptions {
   std::function<void(const std::string& url, const std::optional<std::string>& failure)> on_running;
   std::map<std::string, std::string> environment;  // what the service inherits, before service_environment()
   std::chrono::milliseconds first_back_off{1000}, longest_back_off{30000};
+  // A release that has just passed its gate and yet ends so often within this time is taken back, if there is one to go
+  // back to. Any other is started again and again.
+  std::chrono::milliseconds fresh_time{600000};
+  int fresh_deaths = 3;
   std::optional<std::chrono::milliseconds> ready_timeout, drain_timeout;  // absent: as the bundle says
   std::chrono::milliseconds lock_timeout{10000};
 };
@@ -52,9 +56,9 @@ struct SupervisorOptions {
 // the port is taken, Error{kNotReady} if no release passes its gate, Error{kNotFound} if nothing is active.
 int supervise(Store& store, const ServiceOptions& service, const SupervisorOptions& options = {});
 
-// The same supervisor in the background, its output in ROOT/<name>/logs/service.log: returns the URL once the service
-// is ready. Throws what the first start failed with: Error{kNotReady} also when the last good release runs in its
-// stead.
+// The same supervisor in the background, its output in ROOT/<name>/logs/service.log: returns the URL once
+// the service is ready. Throws what the first start failed with: Error{kNotReady} also when the last good release runs
+// in its stead.
 std::string supervise_detached(Store& store, const ServiceOptions& service, const SupervisorOptions& options = {});
 
 // What a running supervisor answers to one JSON line on the control socket; nullopt if none runs. Throws

@@ -188,6 +188,23 @@ TEST_F(Crash, FailingTheGateEndsAtTheGoodRelease) {
       });
 }
 
+TEST_F(Crash, TakingBackAReleaseThatHadPassedItsGateEndsAtTheOneBefore) {
+  const std::string one = good_version("1"), two = good_version("2");
+  at_every_change(
+      [&](Store& store, const StoreLock& held) {
+        if (store.current()->release == two) store.mark_bad(held, store.current()->number, "died");
+      },
+      [&] {
+        EXPECT_TRUE(current() == one || current() == two);
+        EXPECT_EQ(good(), current());
+      },
+      [&] {
+        EXPECT_EQ(current(), one);
+        EXPECT_EQ(good(), one);
+        EXPECT_FALSE(has_state("good.2"));
+      });
+}
+
 TEST_F(Crash, RollbackSwitchesOrDoesNot) {
   const std::string one = good_version("1"), two = good_version("2");
   at_every_change(

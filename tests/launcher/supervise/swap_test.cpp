@@ -280,6 +280,56 @@ TEST_F(SwapTest, ACrashLoopOfAGoodReleaseCanBeLeftByARollback) {
   EXPECT_EQ(version_served(), "1.0.0");
 }
 
+TEST_F(SwapTest, AFreshReleaseThatDiesAgainAndAgainIsTakenBack) {
+  const std::string one = add_release({"1.0.0"}), two = add_release({"2.0.0"});
+  activate(one);
+  const std::string url = start_and_wait();
+  use_running(store_, two);
+  for (int death = 0; death < 3; ++death) {
+    ASSERT_TRUE(eventually([&] { return status_field(store_, "ready") == "true"; }));
+    EXPECT_EQ(version_served(), "2.0.0") << "after " << death << " deaths";
+    const pid_t dead = status_pid(store_);
+    ASSERT_EQ(::kill(dead, SIGKILL), 0);
+    ASSERT_TRUE(eventually([&] { return status_pid(store_) != dead; }));
+  }
+  EXPECT_THAT(get(url, "/").value_or("refused"), HasSubstr("1.0.0"));
+  ASSERT_TRUE(eventually([&] { return status_field(store_, "state") == "\"running\""; }));
+  EXPECT_THAT(status_field(store_, "last_error"), HasSubstr("'" + two + "' was taken back: it failed 3 times within"));
+  EXPECT_THAT(status_field(store_, "last_error"), HasSubstr("killed by signal 9"));
+  EXPECT_EQ(store_.current()->number, 1u);
+  EXPECT_EQ(store_.good()->number, 1u);
+  EXPECT_FALSE(store_.passed_gate(2)) << "a rollback would go there";
+  // The reason outlives the supervisor, and the next one starts what served last.
+  stop_running(store_, std::nullopt);
+  EXPECT_THAT(status_field(store_, "last_error"), HasSubstr("was taken back"));
+  start_and_wait();
+  EXPECT_EQ(version_served(), "1.0.0");
+}
+
+TEST_F(SwapTest, AFreshReleaseThatDoesNotStartAgainIsTakenBackToo) {
+  const auto obstacle = root_ / "obstacle";
+  activate(add_release({"1.0.0"}));
+  start_and_wait();
+  use_running(store_, add_release({"2.0.0", {"fails_if=" + obstacle.string()}}));
+  std::ofstream(obstacle) << "x";
+  ::kill(status_pid(store_), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return version_served() == "1.0.0"; }));
+  EXPECT_THAT(status_field(store_, "last_error"), HasSubstr("is in the way"));
+}
+
+TEST_F(SwapTest, AReleaseThatHasServedForAWhileIsNotTakenBack) {
+  activate(add_release({"1.0.0"}));
+  options_.fresh_time = std::chrono::milliseconds(1);
+  start_and_wait();
+  use_running(store_, add_release({"2.0.0"}));
+  for (int death = 0; death < 4; ++death) {
+    const pid_t dead = status_pid(store_);
+    ASSERT_EQ(::kill(dead, SIGKILL), 0);
+    ASSERT_TRUE(eventually([&] { return status_field(store_, "ready") == "true" && status_pid(store_) != dead; }));
+    EXPECT_EQ(version_served(), "2.0.0");
+  }
+}
+
 TEST_F(SwapTest, AStopDuringASwapEndsBothServices) {
   activate(add_release({"1.0.0"}));
   const pid_t supervisor = start_supervisor();
