@@ -1,5 +1,4 @@
 // holdall logs [-f] [-n N]: what a service in the background has written.
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "bundle/error.h"
 #include "launcher/commands.h"
+#include "launcher/log_files.h"
 #include "launcher/options.h"
 #include "launcher/status.h"
 
@@ -38,8 +38,11 @@ std::string_view read_at(const FileDescriptor& file, Block& block, off_t offset,
   return {block.data(), static_cast<std::size_t>(got)};
 }
 
-// Where the last `lines` lines begin, found from the end.
-off_t start_of_last(const FileDescriptor& file, off_t size, unsigned lines) {
+// Where the last `lines` lines of one file begin, found from the end; what it has of them is taken off `lines`.
+off_t start_of_last(const FileDescriptor& file, unsigned& lines) {
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) throw bundle::system_error(errno, "read", "service.log");
+  const off_t size = status.st_size;
   if (lines == 0) return size;
   Block block;
   for (off_t end = size; end > 0;) {
@@ -52,31 +55,62 @@ off_t start_of_last(const FileDescriptor& file, off_t size, unsigned lines) {
     }
     end = begin;
   }
+  if (size > 0) --lines;
   return 0;
+}
+
+// Prints from `offset` to the end; the offset then.
+off_t print_rest(const FileDescriptor& file, off_t offset) {
+  Block block;
+  while (std::cout) {
+    const std::string_view text = read_at(file, block, offset, block.size());
+    if (text.empty()) break;
+    std::cout << text;
+    offset += static_cast<off_t>(text.size());
+  }
+  return offset;
+}
+
+// The file that was begun after that of `inode`; that file itself if it is still the newest. One that is gone: the
+// oldest there is.
+LogPart next_of(const Store& store, ino_t inode) {
+  std::vector<LogPart> parts = open_log(store.directory_fd());
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    if (parts[i].inode == inode) return std::move(parts[i > 0 ? i - 1 : 0]);
+  return parts.empty() ? LogPart{} : std::move(parts.back());
+}
+
+void follow(const Store& store, LogPart part, off_t offset) {
+  while (std::cout) {
+    offset = print_rest(part.file, offset);
+    LogPart next = next_of(store, part.inode);
+    if (!next.file || next.inode == part.inode) {
+      std::cout.flush();
+      std::this_thread::sleep_for(kFollowPeriod);
+      continue;
+    }
+    print_rest(part.file, offset);  // what came between the two looks; after its renaming nothing does
+    part = std::move(next);
+    offset = 0;
+  }
 }
 
 void show(const LogsOptions& options) {
   const Store store = open_installed(options.common);
-  const FileDescriptor file(::openat(store.directory_fd(), "logs/service.log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file && errno == ENOENT)
+  std::vector<LogPart> parts = open_log(store.directory_fd());
+  if (parts.empty())
     throw bundle::Error(
         bundle::ErrorKind::kNotFound,
         "'" + service_name(store) + "' has no log: only a service that was started with --detach has one");
-  struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0)
-    throw bundle::system_error(errno, "read", store.path() + "/logs/service.log");
-
-  Block block;
-  off_t offset = start_of_last(file, status.st_size, options.lines);
-  while (std::cout) {
-    const std::string_view text = read_at(file, block, offset, block.size());
-    std::cout << text;
-    offset += static_cast<off_t>(text.size());
-    if (!text.empty()) continue;
-    if (!options.follow) break;
-    std::cout.flush();
-    std::this_thread::sleep_for(kFollowPeriod);
+  unsigned wanted = options.lines;
+  std::size_t at = 0;
+  off_t offset = start_of_last(parts[0].file, wanted);
+  while (wanted > 0 && at + 1 < parts.size()) offset = start_of_last(parts[++at].file, wanted);
+  for (;; --at, offset = 0) {
+    offset = print_rest(parts[at].file, offset);
+    if (at == 0) break;
   }
+  if (options.follow) follow(store, std::move(parts[0]), offset);
 }
 
 }  // namespace

@@ -104,6 +104,14 @@ void add_run(CLI::App& app, CommandResult& result) {
       ->check(CLI::Range(0, 65535));
   command->add_option("--device", options->service.device, "auto, cpu, cuda:N, … [auto]");
   command->add_flag("--detach", options->detach, "return once it is ready, and leave it in the background");
+  command
+      ->add_option("--log-size", options->service.log_bytes,
+                   "with --detach: size at which a new log file is begun, such as 64M [16M]")
+      ->transform(CLI::AsSizeValue(false));
+  command
+      ->add_option("--log-files", options->service.log_files,
+                   "with --detach: older log files kept beside the newest [4]")
+      ->check(CLI::Range(0u, 1000u));
   command->add_option("ARGS", options->service.arguments, "arguments for the service, after --");
   command->callback([options, command, &result] { result.exit_code = run(*options, *command); });
 }

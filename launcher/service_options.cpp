@@ -14,9 +14,10 @@ constexpr std::size_t kLimit = 1 << 20;
 }  // namespace
 
 void save_service_options(const Store& store, const ServiceOptions& options) try {
-  const nlohmann::ordered_json json = {{"model", options.model},   {"host", options.host},
-                                       {"port", options.port},     {"health_port", options.health_port},
-                                       {"device", options.device}, {"arguments", options.arguments}};
+  const nlohmann::ordered_json json = {{"model", options.model},         {"host", options.host},
+                                       {"port", options.port},           {"health_port", options.health_port},
+                                       {"device", options.device},       {"arguments", options.arguments},
+                                       {"log_bytes", options.log_bytes}, {"log_files", options.log_files}};
   const std::string temporary = std::string(".") + kName + "." + random_name();
   store.disk().write_file({store.directory_fd(), temporary}, json.dump(2) + "\n");
   store.disk().replace({store.directory_fd(), temporary}, {store.directory_fd(), kName});
@@ -37,6 +38,8 @@ std::optional<ServiceOptions> load_service_options(const Store& store) {
     json.at("health_port").get_to(options.health_port);
     json.at("device").get_to(options.device);
     json.at("arguments").get_to(options.arguments);
+    options.log_bytes = json.value("log_bytes", options.log_bytes);
+    options.log_files = json.value("log_files", options.log_files);
     return options;
   } catch (const nlohmann::json::exception& error) {
     throw bundle::Error(bundle::ErrorKind::kStorage, "'" + store.path() + "/" + kName + "' is damaged: " +

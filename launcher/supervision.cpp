@@ -122,7 +122,10 @@ void Supervision::wait() {
 
 void Supervision::take_signals() {
   for (const int number : signals_.take()) {
-    if (number == SIGCHLD) continue;
+    if (number == SIGCHLD) {
+      if (options_.on_child_end) options_.on_child_end();
+      continue;
+    }
     if (!stop_) {
       begin_stop(number == SIGINT ? 130 : 0, std::nullopt);
     } else {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/error.h"
+#include "launcher/log_files.h"
 #include "launcher/signal_watch.h"
 #include "launcher/supervision.h"
 
@@ -22,16 +22,6 @@ namespace {
 using bundle::Error;
 using bundle::ErrorKind;
 using nlohmann::json;
-
-FileDescriptor open_log(const Store& store) {
-  const std::string path = store.path() + "/logs/service.log";
-  if (::mkdirat(store.directory_fd(), "logs", 0700) != 0 && errno != EEXIST)
-    throw bundle::system_error(errno, "make", store.path() + "/logs");
-  FileDescriptor log(
-      ::openat(store.directory_fd(), "logs/service.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!log) throw bundle::system_error(errno, "open", path);
-  return log;
-}
 
 // The child's word on how the first start went, one JSON object before it closes the pipe.
 void tell(FileDescriptor& pipe, const json& word) {
@@ -47,13 +37,15 @@ json failure_word(ErrorKind kind, const std::string& message) {
 
 // The supervisor in the background. Nothing of the parent's may run after it: leaves by _exit.
 [[noreturn]] void become_background(Store& store, const ServiceOptions& service, SupervisorOptions options,
-                                    const FileDescriptor& log, FileDescriptor pipe) {
+                                    FileDescriptor pipe) {
   int status = bundle::exit_code(ErrorKind::kInternal);
   try {
     ::setsid();
+    LogWriter log(store.directory_fd(), {service.log_bytes, service.log_files});
+    options.on_child_end = [&log] { log.tend(); };
     const FileDescriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!null || ::dup2(null.get(), STDIN_FILENO) < 0 || ::dup2(log.get(), STDOUT_FILENO) < 0 ||
-        ::dup2(log.get(), STDERR_FILENO) < 0)
+    if (!null || ::dup2(null.get(), STDIN_FILENO) < 0 || ::dup2(log.pipe(), STDOUT_FILENO) < 0 ||
+        ::dup2(log.pipe(), STDERR_FILENO) < 0)
       throw bundle::system_error(errno, "redirect to", "service.log");
     options.on_running = [&](const std::string& url, const std::optional<std::string>& failure) {
       tell(pipe, failure ? failure_word(ErrorKind::kNotReady, *failure + "; the last good release serves at " + url)
@@ -107,7 +99,6 @@ int supervise(Store& store, const ServiceOptions& service, const SupervisorOptio
 }
 
 std::string supervise_detached(Store& store, const ServiceOptions& service, const SupervisorOptions& options) {
-  const FileDescriptor log = open_log(store);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw bundle::system_error(errno, "open", "pipe");
   const FileDescriptor reading(ends[0]);
@@ -118,7 +109,7 @@ std::string supervise_detached(Store& store, const ServiceOptions& service, cons
   const SignalWatch signals;  // before the fork: a signal never ends the one without the other
   const pid_t child = ::fork();
   if (child < 0) throw bundle::system_error(errno, "start", "the supervisor");
-  if (child == 0) become_background(store, service, options, log, std::move(writing));
+  if (child == 0) become_background(store, service, options, std::move(writing));
   writing.reset();
   const std::string text = hear(reading, child, signals);
   const std::string where = store.path() + "/logs/service.log";

@@ -27,6 +27,8 @@ struct ServiceOptions {
   int port = 8080, health_port = 0;  // 0: any free port
   std::string device = "auto";
   std::vector<std::string> arguments;                 // after "--"
+  std::uint64_t log_bytes = std::uint64_t{16} << 20;  // of one file, in the background
+  unsigned log_files = 4;                             // older ones kept beside the newest
 };
 
 // What happened, for people who watch: a stage of the start ("start", "warm", "ready"), a swap, a death, a return.
@@ -40,6 +42,7 @@ struct SupervisorOptions {
   // Called once, when the first start is settled: with the URL of the running service, and what went wrong with the
   // release that was asked for if the last good one runs in its stead.
   std::function<void(const std::string& url, const std::optional<std::string>& failure)> on_running;
+  std::function<void()> on_child_end;              // after every SIGCHLD, for whoever has started other processes
   std::map<std::string, std::string> environment;  // what the service inherits, before service_environment()
   std::chrono::milliseconds first_back_off{1000}, longest_back_off{30000};
   // A release that has just passed its gate and yet ends so often within this time is taken back, if there is one to go
@@ -56,7 +59,7 @@ struct SupervisorOptions {
 // the port is taken, Error{kNotReady} if no release passes its gate, Error{kNotFound} if nothing is active.
 int supervise(Store& store, const ServiceOptions& service, const SupervisorOptions& options = {});
 
-// The same supervisor in the background, its output in ROOT/<name>/logs/service.log: returns the URL once
+// The same supervisor in the background, its output and the service's in the log (log_files.h): returns the URL once
 // the service is ready. Throws what the first start failed with: Error{kNotReady} also when the last good release runs
 // in its stead.
 std::string supervise_detached(Store& store, const ServiceOptions& service, const SupervisorOptions& options = {});

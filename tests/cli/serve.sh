@@ -51,7 +51,7 @@ says err 'golden edit differs'
 says <("$holdall" status) 'golden edit differs'
 
 # What only the environment says of a device or of a release without a key is for whoever has a use for it.
-HOLDALL_DEVICE=cuda:0 HOLDALL_RELEASE=gone expect 0 "$holdall" run demo-1.0.0.tar.zst --port 0 --detach
+HOLDALL_DEVICE=cuda:0 HOLDALL_RELEASE=gone expect 0 "$holdall" run demo-1.0.0.tar.zst --port 0 --detach --log-size 1K
 url=$(cat out)
 says err 'doctor:'
 says err 'install: demo-1.0.0-'

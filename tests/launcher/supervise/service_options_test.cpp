@@ -13,8 +13,8 @@ using ServiceOptionsTest = SuperviseTest;
 
 TEST_F(ServiceOptionsTest, AreRememberedWholly) {
   EXPECT_FALSE(load_service_options(store_));
-  save_service_options(store_, {"/a", "::1", 1, 2, "cpu", {"x"}});
-  ServiceOptions options{"/models/with \"quotes\"", "::", 9000, 9001, "cuda:1", {"--queue-limit", "3"}};
+  save_service_options(store_, {"/a", "::1", 1, 2, "cpu", {"x"}, 1, 1});
+  ServiceOptions options{"/models/with \"quotes\"", "::", 9000, 9001, "cuda:1", {"--queue-limit", "3"}, 1000, 7};
   save_service_options(store_, options);
   const auto loaded = load_service_options(store_);
   ASSERT_TRUE(loaded);
@@ -24,6 +24,17 @@ TEST_F(ServiceOptionsTest, AreRememberedWholly) {
   EXPECT_EQ(loaded->health_port, options.health_port);
   EXPECT_EQ(loaded->device, options.device);
   EXPECT_EQ(loaded->arguments, options.arguments);
+  EXPECT_EQ(loaded->log_bytes, options.log_bytes);
+  EXPECT_EQ(loaded->log_files, options.log_files);
+}
+
+TEST_F(ServiceOptionsTest, OfAnEarlierVersionAreRead) {
+  std::ofstream(store_.path() + "/service.json")
+      << R"({"model":"","host":"::1","port":1,"health_port":2,"device":"cpu","arguments":[]})";
+  const auto loaded = load_service_options(store_);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->host, "::1");
+  EXPECT_EQ(loaded->log_bytes, ServiceOptions().log_bytes);
 }
 
 TEST_F(ServiceOptionsTest, ADamagedFileIsNamed) {
