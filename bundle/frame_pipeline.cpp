@@ -361,11 +361,13 @@ void FramePipeline::push_glue(std::vector<std::byte> bytes) {
   state_->push(std::move(item));
 }
 
+void FramePipeline::settle() {
+  std::unique_lock lock(state_->mutex);
+  state_->wait(lock, [this] { return state_->line.empty(); });
+}
+
 void FramePipeline::drain() {
-  {
-    std::unique_lock lock(state_->mutex);
-    state_->wait(lock, [this] { return state_->line.empty(); });
-  }
+  settle();
   state_->stop(nullptr);
   state_->join();
 }

@@ -188,6 +188,10 @@ void Writer::add_known(Entry entry, std::span<const KnownChunk> chunks) {
   state_->add_known(std::move(entry), chunks);
 }
 
+void Writer::settle() {
+  state_->pipeline.settle();
+}
+
 WriteSummary Writer::finish() {
   return state_->finish();
 }

@@ -80,10 +80,13 @@ class Writer {
   // on, any member may throw Error{kBadBundle}: the base has another frame.
   void add_known(Entry entry, std::span<const KnownChunk> chunks);
 
+  // Waits until what was added is written, so that entries() tells of it: for a member that speaks of those before it.
+  void settle();
+
   // Writes the end of the tar, TOC, footer and seek table. Call once, last.
   WriteSummary finish();
 
-  // After finish(): what the archive holds, in its order, with sizes, digests and chunks.
+  // After finish() or settle(): what the archive holds, in its order, with sizes, digests and chunks.
   const std::deque<Entry>& entries() const;
 
   // After finish(), if WriterOptions asked for them: of all entries' chunks, in their order.

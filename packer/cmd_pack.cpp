@@ -315,7 +315,7 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
     say(request.verbosity, line);
   }
   interrupt.check();
-  companions.prepare(request.output, plan, result.summary);
+  companions.prepare(request.output, plan, result);
   check_outputs(request, companions);  // somebody else may have made them meanwhile
   if (const std::string left = output->commit(); !left.empty())
     say(request.verbosity, "warning: of what was there before, '" + left + "' could not be removed: remove it");

@@ -5,7 +5,6 @@
 #include "bundle/byte_order.h"
 #include "bundle/error.h"
 #include "bundle/version_order.h"
-#include "packer/sbom/sbom.h"
 #include "packer/signing/key_file.h"
 
 namespace holdall::packer {
@@ -47,10 +46,10 @@ void Companions::add(const std::string& path, const std::string& contents) {
   file.finish();
 }
 
-void Companions::prepare(const std::string& archive, const PackPlan& plan, const bundle::WriteSummary& summary) {
-  if (!request_.sbom.empty()) add(request_.sbom, sbom_of(plan));
+void Companions::prepare(const std::string& archive, const PackPlan& plan, const PackResult& result) {
+  if (!request_.sbom.empty()) add(request_.sbom, result.sbom);
   if (!key_) return;
-  const ReleaseFiles release = sign_release(plan.info, summary, request_.terms, *key_);
+  const ReleaseFiles release = sign_release(plan.info, result.summary, request_.terms, *key_);
   add(release_path(archive), release.json);
   add(signature_path(archive), release.signature);
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bundle/atomic_file.h"
-#include "bundle/writer.h"
+#include "packer/pack.h"
 #include "packer/plan.h"
 #include "packer/signing/release_files.h"
 
@@ -34,10 +34,10 @@ class Companions {
   // Throws Error{kUsage} if a release of that version would be below its own min_version.
   void check_version(const std::string& version) const;
 
-  // Brings them to the disk under temporary names, once the archive is whole; `summary` has its digest if it is to be
+  // Brings them to the disk under temporary names, once the archive is whole; `result` has its digest if it is to be
   // signed. Then commit(), after the archive's, only renames them, the signature last. Without it nothing is left of
   // them.
-  void prepare(const std::string& archive, const PackPlan& plan, const bundle::WriteSummary& summary);
+  void prepare(const std::string& archive, const PackPlan& plan, const PackResult& result);
   void commit();
 
   // "sbom", "release", "signature" and "key_id", as they are there: for --json.

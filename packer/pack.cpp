@@ -8,6 +8,7 @@
 #include "packer/faults.h"
 #include "packer/packed_file.h"
 #include "packer/remember_pack.h"
+#include "packer/sbom/sbom.h"
 
 namespace holdall::packer {
 namespace {
@@ -62,7 +63,14 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
   Faults leaks;
   RememberPack remember(options, plan, patterns, writer.frames());
   for (std::size_t i = 0; i < plan.members.size(); ++i) {
-    const PlannedMember& member = plan.members[i];
+    PlannedMember completed;  // the SBOM
+    if (plan.members[i].sbom) {
+      writer.settle();
+      completed = plan.members[i];
+      completed.contents = completed_sbom(plan, [&](std::size_t k) { return writer.entry(k + 1).digest; });
+      result.sbom = completed.contents;
+    }
+    const PlannedMember& member = completed.sbom ? completed : plan.members[i];
     if (member.entry.type != EntryType::kRegular) {
       writer.add(member.entry, nullptr);
       continue;

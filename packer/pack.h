@@ -24,6 +24,7 @@ struct PackOptions {
 struct PackResult {
   bundle::WriteSummary summary;
   std::uint64_t leaks = 0;          // found and allowed
+  std::string sbom;                 // the document, if the plan has one
   std::vector<std::string> edited;  // files that are not as their packages brought them
 };
 

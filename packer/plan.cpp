@@ -85,8 +85,7 @@ class Planner {
               .version = manifest_.version,
               .system_root = machine_.system_root,
               .threads = options_.threads,
-              .check = options_.check,
-              .remembered = options_.remembered});
+              .check = options_.check});
     add_relocation_list(plan_.members, std::move(host_links));
     add_parent_folders(plan_);
     sort_for_start_up(plan_);

@@ -28,10 +28,12 @@ struct PlannedMember {
   std::vector<Splice> splices;             // of these bytes: what relocation puts in their place
   std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
   std::optional<ElfEdit> edit;             // of `source`; entry.elf is its record, if there is one
-  std::optional<bundle::Digest> expected;  // as packed: what its RECORD says; relocation or the SBOM relies on it
+  std::optional<bundle::Digest> expected;  // as packed: what its RECORD says, or what relocation relies on
   std::optional<bundle::Digest> brought;   // of one packed as it is, what its package brought: it may be edited since
   std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
   bool conda_record = false;               // of a conda environment's conda-meta
+  bool sbom = false;                       // this archive's; always the last member
+  std::optional<std::size_t> sbom_digest;  // where its `contents` want the digest that this member will have
 };
 
 // Why a library is in the bundle or stays on the host.

@@ -33,8 +33,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
             .version = options.version,
             .system_root = machine.system_root,
             .threads = options.threads,
-            .check = check,
-            .remembered = options.remembered});
+            .check = check});
   add_relocation_list(plan.members, std::move(inputs.host_links));
   add_parent_folders(plan);
   sort_for_start_up(plan);

@@ -18,8 +18,9 @@ using bundle::EntryType;
 
 constexpr std::uint64_t kDiskBlock = 4096;
 
-int start_up_rank(std::string_view path) {
-  const std::string_view top = path.substr(0, path.find('/'));
+int start_up_rank(const PlannedMember& member) {
+  if (member.sbom) return 4;
+  const std::string_view path = member.entry.path, top = path.substr(0, path.find('/'));
   return top == "bin" ? 0 : top == "lib" ? 1 : top == "model" ? 3 : 2;
 }
 
@@ -65,7 +66,7 @@ void add_parent_folders(PackPlan& plan) {
 
 void sort_for_start_up(PackPlan& plan) {
   std::ranges::sort(plan.members, [](const PlannedMember& one, const PlannedMember& other) {
-    const int rank = start_up_rank(one.entry.path), other_rank = start_up_rank(other.entry.path);
+    const int rank = start_up_rank(one), other_rank = start_up_rank(other);
     return rank != other_rank ? rank < other_rank : one.entry.path < other.entry.path;
   });
 }

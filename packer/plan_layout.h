@@ -18,7 +18,8 @@ PlannedMember& add_file(PackPlan& plan, const FileToAdd& file);
 // Adds the folders that members lie in and that are no members yet.
 void add_parent_folders(PackPlan& plan);
 
-// bin/, lib/, the rest, model/: what starts first comes first, and what changes least often stays together.
+// bin/, lib/, the rest, model/: what starts first comes first, and what changes least often stays together. The SBOM
+// comes last, as it tells digests of what is before it.
 void sort_for_start_up(PackPlan& plan);
 
 // Two inputs for one place, or a file where another input needs a folder; folders that several share become one. The

@@ -18,6 +18,7 @@ class ForeignArchive final : public MemberWriter {
   ForeignArchive(const bundle::BundleInfo& info, std::string root, std::unique_ptr<Container> container);
 
   void add(bundle::Entry entry, const bundle::ByteSource& source) override;
+  void settle() override {}
   bundle::WriteSummary finish() override;
   const bundle::Entry& entry(std::size_t index) const override { return toc_.entries[index]; }
 

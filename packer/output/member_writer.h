@@ -15,7 +15,9 @@ class MemberWriter {
   virtual ~MemberWriter() = default;
   virtual void add(bundle::Entry entry, const bundle::ByteSource& source) = 0;
   virtual bundle::WriteSummary finish() = 0;
-  // After finish(): what became of the members, in the order given; the first is bundle.json.
+  // Waits until what was added is written.
+  virtual void settle() = 0;
+  // After finish() or settle(): what became of the members, in the order given; the first is bundle.json.
   virtual const bundle::Entry& entry(std::size_t index) const = 0;
 
   // The writer itself, where the format has frames; else nullptr.

@@ -41,6 +41,7 @@ class BundleFile final : public PackOutput {
                 [this](std::span<const std::byte> bytes) { file_.write(bytes); }) {}
 
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { writer_.add(std::move(entry), source); }
+  void settle() override { writer_.settle(); }
   bundle::WriteSummary finish() override {
     const bundle::WriteSummary summary = writer_.finish();
     file_.finish();
@@ -64,6 +65,7 @@ class ForeignFile final : public PackOutput {
       : path_(path), options_(options), file_(path), archive_(info, options.root, make_container()) {}
 
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { archive_.add(std::move(entry), source); }
+  void settle() override { archive_.settle(); }
   const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
   std::string commit() override {
     file_.commit();
@@ -153,6 +155,7 @@ class Folder final : public PackOutput {
       : Folder(std::make_unique<FolderOutput>(path, options.mtime), options, info) {}
 
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { archive_.add(std::move(entry), source); }
+  void settle() override { archive_.settle(); }
   const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
   std::string commit() override { return folder_.commit(); }
   bundle::WriteSummary finish() override {

@@ -13,6 +13,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr std::string_view kNoSerialNumber = "urn:uuid:00000000-0000-0000-0000-000000000000";
+
 // Of the document's own bytes: a UUID of version 8 (RFC 9562), which leaves open how it is made.
 std::string serial_number(const std::string& document) {
   bundle::Digest digest = bundle::sha256(bundle::as_byte_span(document));
@@ -102,7 +104,7 @@ std::string to_cyclonedx(const Sbom& sbom) {
       {"$schema", "http://cyclonedx.org/schema/bom-1.6.schema.json"},
       {"bomFormat", "CycloneDX"},
       {"specVersion", "1.6"},
-      {"serialNumber", ""},
+      {"serialNumber", kNoSerialNumber},
       {"version", 1},
       {"metadata",
        {{"lifecycles", {{{"phase", "build"}}}},
@@ -113,9 +115,15 @@ std::string to_cyclonedx(const Sbom& sbom) {
       {"dependencies", std::move(dependencies)},
       {"compositions",
        {{{"aggregate", sbom.complete ? "complete" : "incomplete"}, {"assemblies", {sbom.subject.ref}}}}}};
-  const auto text = [&] { return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"; };
-  document["serialNumber"] = serial_number(text());
-  return text();
+  std::string text = document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  renumber(text);
+  return text;
+}
+
+void renumber(std::string& document) {
+  const std::size_t at = document.find("urn:uuid:");  // nothing of a component stands before it
+  document.replace(at, kNoSerialNumber.size(), kNoSerialNumber);
+  document.replace(at, kNoSerialNumber.size(), serial_number(document));
 }
 
 }  // namespace holdall::packer

@@ -19,4 +19,7 @@ struct Sbom {
 // is not in the document are left out; what nothing refers to, the subject does.
 std::string to_cyclonedx(const Sbom& sbom);
 
+// Of such a document in which something was changed: gives it the serial number of what it says now.
+void renumber(std::string& document);
+
 }  // namespace holdall::packer

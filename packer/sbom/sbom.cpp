@@ -9,13 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "bundle/byte_order.h"
 #include "bundle/error.h"
 #include "packer/elf_file.h"
-#include "packer/file_digests.h"
 #include "packer/in_parallel.h"
 #include "packer/inputs/conda_record.h"
 #include "packer/packed_file.h"
-#include "packer/remember_plan.h"
 #include "packer/sbom/conda_package.h"
 #include "packer/sbom/cyclonedx.h"
 #include "packer/sbom/debian_package.h"
@@ -31,6 +30,7 @@ using bundle::EntryType;
 
 constexpr std::uint64_t kMaxMetadata = 256 << 10;  // of its headers
 constexpr int kMaxLinks = 8;
+constexpr std::string_view kNoDigest = "0000000000000000000000000000000000000000000000000000000000000000";
 
 std::string name_of(std::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));
@@ -93,7 +93,7 @@ class SbomMaker {
     add_model();
     add_elf_files();
     resolve_needs();
-    return to_cyclonedx(finished());
+    return with_gaps(to_cyclonedx(finished()));
   }
 
  private:
@@ -198,7 +198,7 @@ class SbomMaker {
         components_.at(elf.ref).files.push_back(std::move(elf.file));
       } else {
         named_.insert(elf.member->entry.path);
-        elf.member->expected = elf.file.digest;
+        if (!elf.file.digest) elf.file.digest = stand_in(*elf.member);
         elf.ref = add_file(elf);
       }
       owners_.emplace(elf.member->entry.path, elf.ref);
@@ -217,9 +217,27 @@ class SbomMaker {
     } catch (const bundle::Error& error) {
       if (error.kind() != bundle::ErrorKind::kCannotPack) throw;  // broken headers: bytes like others
     }
-    if (elf.claimed || elf.file.digest) return;
-    const RememberedFile* const known = known_as_planned(options_.remembered, *elf.member);
-    elf.file.digest = known != nullptr ? known->packed : digest_of(*packed, options_.check);
+  }
+
+  // Found again in the document by with_gaps(), as no other digest is like it.
+  bundle::Digest stand_in(PlannedMember& member) {
+    const bundle::Digest digest = bundle::sha256(bundle::as_byte_span("digest of " + member.entry.path));
+    waiting_.emplace(bundle::to_hex(digest), &member);
+    return digest;
+  }
+
+  // Puts zeros for the stand-ins, and notes where: the order of components is the document's alone.
+  std::string with_gaps(std::string document) {
+    static constexpr std::string_view kContent = "\"content\": \"";
+    for (std::size_t at = document.find(kContent); at != document.npos; at = document.find(kContent, at)) {
+      at += kContent.size();
+      const auto found = waiting_.find(document.substr(at, kNoDigest.size()));
+      if (found == waiting_.end()) continue;
+      found->second->sbom_digest = at;
+      document.replace(at, kNoDigest.size(), kNoDigest);
+    }
+    renumber(document);
+    return document;
   }
 
   std::string add_file(Elf& elf) {
@@ -336,7 +354,8 @@ class SbomMaker {
   std::map<std::string, std::string> owners_;  // path of a program or library → ref
   std::map<std::string, std::string> links_;   // path of a link → target
   std::vector<Needs> needs_;
-  std::set<std::string> named_;  // paths of programs and libraries of no package
+  std::map<std::string, PlannedMember*> waiting_;  // hex digits that stand for the digest of a member
+  std::set<std::string> named_;                    // paths of programs and libraries of no package
 };
 
 }  // namespace
@@ -347,16 +366,19 @@ void add_sbom(PackPlan& plan, const LibraryOrigins& origins, const SbomOptions& 
   PlannedMember& member = plan.members.emplace_back();
   member.entry.path = kSbomPath;
   member.entry.layer = "app";
+  member.sbom = true;
   member.entry.size = document.size();
   member.contents = std::move(document);
 }
 
-const std::string& sbom_of(const PackPlan& plan) {
-  const auto found = std::ranges::find_if(plan.members, [](const PlannedMember& member) {
-    return ("/" + member.entry.path).ends_with(std::string("/") + kSbomPath);
-  });
-  if (found == plan.members.end()) throw bundle::Error(bundle::ErrorKind::kInternal, "the plan has no SBOM");
-  return found->contents;
+std::string completed_sbom(const PackPlan& plan, const std::function<bundle::Digest(std::size_t)>& digest_of) {
+  std::string document = plan.members.back().contents;
+  for (std::size_t i = 0; i < plan.members.size(); ++i) {
+    const auto& gap = plan.members[i].sbom_digest;
+    if (gap) document.replace(*gap, kNoDigest.size(), bundle::to_hex(digest_of(i)));
+  }
+  renumber(document);
+  return document;
 }
 
 }  // namespace holdall::packer

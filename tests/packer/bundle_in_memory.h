@@ -17,6 +17,7 @@ class BundleInMemory : public MemberWriter {
           archive.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         }) {}
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { writer_.add(std::move(entry), source); }
+  void settle() override { writer_.settle(); }
   bundle::WriteSummary finish() override { return writer_.finish(); }
   const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "bundle/byte_order.h"
 #include "bundle/reader.h"
 #include "packer/elf_file.h"
 #include "packer/wheel_records.h"
@@ -93,15 +94,35 @@ TEST(Pack, PutsEverythingInItsPlaceInStartUpOrder) {
   for (const bundle::Entry& entry : reader.toc().entries) {
     if (entry.type == bundle::EntryType::kRegular) paths.push_back(entry.path);
   }
-  EXPECT_EQ(paths, (std::vector<std::string>{"holdall/bundle.json", "bin/serve", "lib/libcudart.so.13",
-                                             "lib/libtorch_x.so", "holdall/relocations.json", "holdall/sbom.cdx.json",
-                                             "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
-                                             "share/licenses/torch-2.0/License.txt", "share/prefix.txt",
-                                             "model/config.json", "model/weights.bin"}));
+  EXPECT_EQ(paths,
+            (std::vector<std::string>{"holdall/bundle.json", "bin/serve", "lib/libcudart.so.13", "lib/libtorch_x.so",
+                                      "holdall/relocations.json", "share/licenses/nvidia_cuda_runtime-13.0/License.txt",
+                                      "share/licenses/torch-2.0/License.txt", "share/prefix.txt", "model/config.json",
+                                      "model/weights.bin", "holdall/sbom.cdx.json"}));
   EXPECT_TRUE(bundle::verify(reader, 1).ok());
   EXPECT_EQ(reader.info().layers, (std::vector<std::string>{"cuda", "runtime", "app", "model"}));
   EXPECT_EQ(reader.info().model->bytes, 100'002U);
   EXPECT_EQ(reader.info().build.at("torch"), "2.0");
+}
+
+// Digests that planning did not know: of a program of no package, edited.
+TEST(Pack, TellsInTheSbomWhatWasPacked) {
+  const Checkout checkout("");
+  const PackPlan plan = checkout.plan();
+  std::vector<std::string> documents;
+  for (const unsigned threads : {1U, 2U, 7U}) {
+    BundleInMemory bundle(plan, threads);
+    documents.push_back(pack(plan, {}, bundle).sbom);
+    const auto reader = opened(std::move(bundle.archive));
+    const bundle::Entry& entry = entry_of(reader, "holdall/sbom.cdx.json");
+    EXPECT_EQ(entry.digest, bundle::sha256(bundle::as_byte_span(documents.back())));
+    const std::string digest = bundle::to_hex(entry_of(reader, "bin/serve").digest);
+    EXPECT_NE(documents.back().find(digest), std::string::npos);
+    EXPECT_EQ(plan.members.back().contents.find(digest), std::string::npos);
+    EXPECT_EQ(documents.back().find(std::string(64, '0')), std::string::npos);
+  }
+  EXPECT_EQ(documents[0], documents[1]);
+  EXPECT_EQ(documents[0], documents[2]);
 }
 
 TEST(Pack, KeepsVendorFilesAndEditsOthers) {
