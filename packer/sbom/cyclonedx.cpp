@@ -35,8 +35,8 @@ ordered_json property_json(const std::string& name, const std::string& value) {
 
 ordered_json file_json(const SbomFile& file) {
   ordered_json json{{"type", "file"}, {"name", file.path}};
-  if (file.digest) json["hashes"] = {hash_json("SHA-256", bundle::to_hex(*file.digest))};
-  if (!file.build_id.empty()) json["properties"] = {property_json("holdall:build_id", file.build_id)};
+  if (file.digest) json["hashes"].push_back(hash_json("SHA-256", bundle::to_hex(*file.digest)));
+  if (!file.build_id.empty()) json["properties"].push_back(property_json("holdall:build_id", file.build_id));
   return json;
 }
 
