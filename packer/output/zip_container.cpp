@@ -18,10 +18,7 @@ using bundle::Error;
 using bundle::ErrorKind;
 
 struct FreeArchive {
-  void operator()(archive* handle) const {
-    archive_write_fail(handle);  // or it would write an end that nobody asked for
-    archive_write_free(handle);
-  }
+  void operator()(archive* handle) const { archive_write_free(handle); }
 };
 struct FreeEntry {
   void operator()(archive_entry* entry) const { archive_entry_free(entry); }
@@ -39,6 +36,9 @@ class ZipContainer final : public Container {
     require(archive_write_set_bytes_per_block(zip_.get(), 0));
     require(archive_write_open(zip_.get(), this, nullptr, append, nullptr));
   }
+
+  // libarchive writes an end now, that nobody asked for if it has none. Told to fail instead, it would leak memory.
+  ~ZipContainer() override { discards_ = true; }
 
   void begin(const bundle::Entry& entry) override {
     path_ = entry.path;
@@ -70,7 +70,7 @@ class ZipContainer final : public Container {
   void write(std::span<const std::byte> bytes) override {
     while (!bytes.empty()) {
       const la_ssize_t taken = archive_write_data(zip_.get(), bytes.data(), bytes.size());
-      if (taken <= 0) fail();
+      if (taken <= 0 || thrown_) fail();
       bytes = bytes.subspan(static_cast<std::size_t>(taken));
     }
   }
@@ -84,21 +84,20 @@ class ZipContainer final : public Container {
   }
 
  private:
-  // A C callback: no exception may leave it.
-  static la_ssize_t append(archive* handle, void* self, const void* data, size_t size) noexcept {
+  // A C callback: no exception may leave it, and libarchive does not hear of one.
+  static la_ssize_t append(archive* /*handle*/, void* self, const void* data, size_t size) noexcept {
     auto& zip = *static_cast<ZipContainer*>(self);
     try {
-      zip.sink_({static_cast<const std::byte*>(data), size});
-      return static_cast<la_ssize_t>(size);
+      if (!zip.discards_) zip.sink_({static_cast<const std::byte*>(data), size});
     } catch (...) {
       zip.thrown_ = std::current_exception();
-      archive_set_error(handle, EIO, "cannot write");
-      return -1;
+      zip.discards_ = true;
     }
+    return static_cast<la_ssize_t>(size);
   }
 
   void require(int status) const {
-    if (status != ARCHIVE_OK) fail();
+    if (status != ARCHIVE_OK || thrown_) fail();
   }
 
   [[noreturn]] void fail() const {
@@ -110,8 +109,9 @@ class ZipContainer final : public Container {
 
   const bundle::ByteSink sink_;
   const std::int64_t mtime_;
-  std::string path_;  // of the member at hand, for messages
-  std::exception_ptr thrown_;
+  std::string path_;           // of the member at hand, for messages
+  std::exception_ptr thrown_;  // by the sink
+  bool discards_ = false;      // what comes
   std::unique_ptr<archive, FreeArchive> zip_;
   std::unique_ptr<archive_entry, FreeEntry> member_;
 };
