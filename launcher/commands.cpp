@@ -9,6 +9,7 @@ void add_commands(CLI::App& app, CommandResult& result) {
   add_use(app, result);
   add_rollback(app, result);
   add_start(app, result);
+  add_restart(app, result);
   add_stop(app, result);
   add_status(app, result);
   add_logs(app, result);

@@ -24,6 +24,7 @@ void add_upgrade(CLI::App& app, CommandResult& result);
 void add_use(CLI::App& app, CommandResult& result);
 void add_rollback(CLI::App& app, CommandResult& result);
 void add_start(CLI::App& app, CommandResult& result);
+void add_restart(CLI::App& app, CommandResult& result);
 void add_stop(CLI::App& app, CommandResult& result);
 void add_exec(CLI::App& app, CommandResult& result);
 void add_status(CLI::App& app, CommandResult& result);

@@ -324,14 +324,14 @@ void Supervision::record_failure() {
   if (serving_) return finish_swap(failure.reason);
   if (was_good && settled_ && !(failure.worn_out && back)) {
     // A good release that does not come up any more: something around it has changed, and may change back.
-    if (going_back_) finish_swap(*first_failure_ + "; " + failure.reason);
+    finish_swap(first_failure_ ? *first_failure_ + "; " + failure.reason : failure.reason);
     going_back_ = false;
     first_failure_.reset();
     return start_again(failure.generation, failure.reason);
   }
   if ((was_good && !failure.worn_out) || !back || back->number == failure.generation.number)
     throw Error(ErrorKind::kNotReady, first_failure_ ? *first_failure_ + "; " + failure.reason : failure.reason);
-  first_failure_ = failure.reason;
+  if (!failure.worn_out) first_failure_ = failure.reason;  // nobody waits for the end of the others
   going_back_ = true;
   report("back", back->release, "the last good release");
   next_ = Next{*back, Clock::now(), wants_device_alone(back->release)};

@@ -104,7 +104,9 @@ class Supervision {
   void take_requests();
   void answer_request(std::uint64_t client, const std::string& line);
   void ask_swap(std::uint64_t client, const std::string& release);
+  void ask_restart(std::uint64_t client);
   void begin_swap();
+  void make_way(bool alone);
   void take_back(std::uint64_t client);
   void finish_swap(const std::optional<std::string>& failure);
   void refuse(std::uint64_t client, bundle::ErrorKind kind, const std::string& message);

@@ -52,6 +52,8 @@ void Supervision::answer_request(std::uint64_t client, const std::string& line) 
     const auto target = store_.rollback_target();
     if (!target) throw Error(ErrorKind::kNotFound, "no earlier release to roll back to: none has passed its gate");
     ask_swap(client, *target);
+  } else if (command == "restart") {
+    ask_restart(client);
   } else if (command == "stop") {
     std::optional<Milliseconds> timeout;
     if (request.contains("timeout")) timeout = std::chrono::seconds(request["timeout"].get<std::uint32_t>());
@@ -100,17 +102,37 @@ void Supervision::begin_swap() {
     asked_.reset();
     return refuse(asked.client, error.kind(), error.what());
   }
+  const bool alone =
+      wants_device_alone(asked.release) || (serving_ && serving_->service.swap == bundle::SwapMode::kReplace);
+  make_way(alone);
+  next_ = Next{swap_->report.generation, Clock::now(), alone};
+}
+
+void Supervision::ask_restart(std::uint64_t client) {
+  if (stop_) throw Error(ErrorKind::kInterrupted, "the service is being stopped");
+  if (swap_ && swap_->handed_over) finish_swap(std::nullopt);
+  if (asked_ || swap_ || !settled_) throw Error(ErrorKind::kBusy, "a release is being started already: wait for it");
+  const auto current = store_.current();
+  if (!current) throw Error(ErrorKind::kNotFound, "no release is active");
+  plan(current->release);
+  const bool alone = wants_device_alone(current->release);
+  const SwitchReport report{*current, 0};
+  swap_ = Swap{client, report, "", std::nullopt, std::nullopt};
+  make_way(alone);
+  next_ = Next{*current, Clock::now(), alone};
+}
+
+// Before a process is started on purpose.
+void Supervision::make_way(bool alone) {
   // A restart that was under way or due is no longer wanted.
   if (candidate_) fail(candidate_->generation, "");
   failed_.reset();
-  const bool alone =
-      wants_device_alone(asked.release) || (serving_ && serving_->service.swap == bundle::SwapMode::kReplace);
+  going_back_ = false;
   if (alone && serving_) {
     const Milliseconds limit = drain_timeout(*serving_);
     drain(std::move(*serving_), limit);
     serving_.reset();
   }
-  next_ = Next{swap_->report.generation, Clock::now(), alone};
 }
 
 // Back to the release before, while the new one is still on its way: that one is given up without waiting for its gate.

@@ -5,9 +5,10 @@
 //   {"command":"status"}                              → the object of `holdall status --json`
 //   {"command":"use","release":ID}                    → {"generation":N,"release":ID,"switch_milliseconds":X}
 //   {"command":"rollback"} or with "to":ID            → as use
+//   {"command":"restart"}                             → as use: the same generation, by a new process
 //   {"command":"stop"} or with "timeout":SECONDS      → {}, and the connection closes once everything is gone
 // A refusal is {"error":MESSAGE,"exit_code":N}. use and rollback answer when the release has passed its gate or the
-// service is back on the last good one.
+// service is back on the last good one; restart when the new process serves or its start has failed.
 #pragma once
 
 #include <chrono>
@@ -79,6 +80,10 @@ struct SwitchReport {
 // it.
 std::optional<SwitchReport> use_running(const Store& store, const std::string& release);
 std::optional<SwitchReport> rollback_running(const Store& store, const std::optional<std::string>& to);
+
+// restart through a running supervisor; nullopt if none runs. Throws Error{kNotReady} if the new process does not
+// become ready; the old one goes on then, if both fit the device.
+std::optional<SwitchReport> restart_running(const Store& store);
 
 // stop through a running supervisor; false if none runs. Returns when the service, its sockets and its supervisor's
 // lock are gone. `timeout` absent: the bundle's drain timeout.

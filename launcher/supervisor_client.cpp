@@ -58,6 +58,10 @@ std::optional<SwitchReport> rollback_running(const Store& store, const std::opti
   return ask_swap(store, request);
 }
 
+std::optional<SwitchReport> restart_running(const Store& store) {
+  return ask_swap(store, {{"command", "restart"}});
+}
+
 bool stop_running(const Store& store, std::optional<std::chrono::seconds> timeout) {
   json request = {{"command", "stop"}};
   if (timeout) request["timeout"] = timeout->count();

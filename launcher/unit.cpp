@@ -104,6 +104,9 @@ std::string systemd_unit(const UnitFacts& facts) {
          "ExecStart="
       << joined(command_of(facts, "start"), for_systemd)
       << "\n"
+         "ExecReload="
+      << joined(command_of(facts, "restart"), for_systemd)
+      << "\n"
          "# A stop is SIGTERM to holdall alone: the service finishes its requests. What is left after that is killed.\n"
          "KillMode=mixed\n"
       << "TimeoutStopSec=" << stop_seconds(facts) << "\n"

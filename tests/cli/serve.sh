@@ -88,7 +88,14 @@ kill -CONT "$supervisor"
 wait $upgrade || fail "the upgrade failed: $(cat upgrade.err)"
 says <(ask "$url") '1.0.2 '
 
+# The same release in a new process.
+before=$(field pid)
+expect 0 "$holdall" restart
+[ "$(field pid)" != "$before" ] || fail "it was not restarted"
+says <(ask "$url") '1.0.2 '
+
 expect 0 "$holdall" stop
+expect 7 "$holdall" restart
 [ "$(field state)" = stopped ] || fail "state is $(field state)"
 expect 0 "$holdall" stop
 expect 0 "$holdall" start --detach

@@ -56,6 +56,8 @@ wait_for("STOPPING=1")
 assert process.wait(20) == 0, process.returncode
 PY
 
+grep -q '^ExecReload=.*/holdall restart --root ' demo.service || fail "no reload in $(cat demo.service)"
+
 # Slurm: the script becomes holdall, so that the signal reaches it.
 holdall unit slurm >demo.sbatch
 bash -n demo.sbatch

@@ -317,6 +317,19 @@ TEST_F(SwapTest, AFreshReleaseThatDoesNotStartAgainIsTakenBackToo) {
   EXPECT_THAT(status_field(store_, "last_error"), HasSubstr("is in the way"));
 }
 
+TEST_F(SwapTest, WhileAReleaseIsTakenBackAnotherCanBeUsed) {
+  activate(add_release({"1.0.0", {"ready_after_ms=1500"}}));
+  start_and_wait();
+  const auto obstacle = root_ / "obstacle";
+  use_running(store_, add_release({"2.0.0", {"fails_if=" + obstacle.string()}}));
+  std::ofstream(obstacle) << "x";
+  ::kill(status_pid(store_), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return status_field(store_, "state") == "\"rolling_back\""; }));
+  const std::string three = add_release({"3.0.0"});
+  EXPECT_EQ(use_running(store_, three)->generation.release, three);
+  EXPECT_EQ(version_served(), "3.0.0");
+}
+
 TEST_F(SwapTest, AReleaseThatHasServedForAWhileIsNotTakenBack) {
   activate(add_release({"1.0.0"}));
   options_.fresh_time = std::chrono::milliseconds(1);
@@ -328,6 +341,48 @@ TEST_F(SwapTest, AReleaseThatHasServedForAWhileIsNotTakenBack) {
     ASSERT_TRUE(eventually([&] { return status_field(store_, "ready") == "true" && status_pid(store_) != dead; }));
     EXPECT_EQ(version_served(), "2.0.0");
   }
+}
+
+TEST_P(BothModes, ARestartRunsTheSameReleaseInANewProcess) {
+  activate(add_release({"1.0.0", {"ready_after_ms=20"}, GetParam()}));
+  const std::string url = start_and_wait();
+  Client client(url);
+  for (int round = 0; round < 3; ++round) {
+    const pid_t before = status_pid(store_);
+    EXPECT_EQ(restart_running(store_)->generation.number, 1u);
+    EXPECT_NE(status_pid(store_), before);
+    EXPECT_EQ(version_served(), "1.0.0");
+    EXPECT_TRUE(eventually([&] { return !is_alive(before); }));
+  }
+  client.finish();
+  EXPECT_EQ(client.lost(), 0);
+  EXPECT_GT(client.answered(), 3);
+  EXPECT_EQ(status_field(store_, "last_error"), "null");
+}
+
+TEST_P(BothModes, ARestartThatFailsSaysSoAndServesAgainOnceItCan) {
+  const auto obstacle = root_ / "obstacle";
+  activate(add_release({"1.0.0", {"fails_if=" + obstacle.string()}, GetParam()}));
+  const std::string url = start_and_wait();
+  const pid_t before = status_pid(store_);
+  Client client(url);
+  std::ofstream(obstacle) << "x";
+  try {
+    restart_running(store_);
+    ADD_FAILURE() << "it was restarted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNotReady);
+    EXPECT_THAT(error.what(), HasSubstr("is in the way"));
+  }
+  if (GetParam() == SwapMode::kOverlap) {
+    EXPECT_EQ(status_pid(store_), before);
+  }
+  std::filesystem::remove(obstacle);
+  EXPECT_EQ(version_served(), "1.0.0");
+  EXPECT_TRUE(eventually([&] { return status_field(store_, "state") == "\"running\""; }));
+  EXPECT_TRUE(store_.passed_gate(1));
+  client.finish();
+  EXPECT_EQ(client.lost(), 0);
 }
 
 TEST_F(SwapTest, AStopDuringASwapEndsBothServices) {
