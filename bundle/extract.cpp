@@ -138,7 +138,7 @@ class Extraction {
         root_(folder),
         folder_(folder, available_resolver(folder)),
         options_(options),
-        threads_(std::max(1U, options.threads != 0 ? options.threads : std::thread::hardware_concurrency())),
+        threads_(thread_count(options.threads)),
         durability_(durability(toc_, options)),
         root_folder_(parent_of(parent_of(toc_.entries.front().path))),
         prefix_(in_root(options.prefix, root_folder_)),

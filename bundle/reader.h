@@ -87,7 +87,7 @@ struct VerifyReport {
 };
 
 // Reads the whole archive: every frame against the seek table, every chunk and file against the TOC, and the tar
-// stream, header by header, against the TOC.
+// stream, header by header, against the TOC. `threads`: 0: one for each processor.
 VerifyReport verify(const Reader& reader, unsigned threads);
 
 }  // namespace holdall::bundle

@@ -1,5 +1,6 @@
 #include "bundle/threads.h"
 
+#include <algorithm>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -13,6 +14,10 @@ void run_in_threads(unsigned wanted, const std::function<void(unsigned)>& body) 
   } catch (const std::system_error&) {  // EAGAIN: a limit on threads or memory
   }
   body(0);
+}
+
+unsigned thread_count(unsigned wanted) {
+  return wanted != 0 ? wanted : std::max(1U, std::thread::hardware_concurrency());
 }
 
 }  // namespace holdall::bundle

@@ -9,4 +9,7 @@ namespace holdall::bundle {
 // of the same work: where the system gives fewer threads, these do all of it. `body` must not throw.
 void run_in_threads(unsigned wanted, const std::function<void(unsigned)>& body);
 
+// `wanted`; 0: one for each processor.
+unsigned thread_count(unsigned wanted);
+
 }  // namespace holdall::bundle

@@ -129,7 +129,7 @@ class Verifier {
 }  // namespace
 
 VerifyReport verify(const Reader& reader, unsigned threads) {
-  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  threads = thread_count(threads);
   return Verifier(reader).run(threads);
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <thread>
 #include <utility>
 
 #include "bundle/byte_order.h"
@@ -13,6 +12,7 @@
 #include "bundle/pack_toc.h"
 #include "bundle/seek_table.h"
 #include "bundle/tar_header.h"
+#include "bundle/threads.h"
 #include "bundle/toc_rules.h"
 
 namespace holdall::bundle {
@@ -24,10 +24,6 @@ constexpr std::size_t kMaxGlue = 64 * 1024;
 
 // How much of a file is read at a time: it is cut while it is still in the cache.
 constexpr std::size_t kReadBytes = 512 * 1024;
-
-unsigned thread_count(unsigned wanted) {
-  return wanted != 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
-}
 
 }  // namespace
 

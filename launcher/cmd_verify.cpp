@@ -1,11 +1,9 @@
 // holdall verify SOURCE|ID
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
@@ -36,8 +34,7 @@ bundle::VerifyReport verify_release(const VerifyOptions& options) {
 
 bundle::VerifyReport verify_source(const std::string& given) {
   const Source source = Source::open(given);
-  return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), {}),
-                        std::max(1U, std::thread::hardware_concurrency()));
+  return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), {}), 0);
 }
 
 // Who has signed it is settled before anything of it is parsed.
@@ -47,7 +44,7 @@ bundle::VerifyReport verify_signed(const VerifyOptions& options, bundle::Release
   require_signed_bytes(release, *archive, options.subject);
   const bundle::Reader reader = bundle::Reader::open(archive);
   require_signed(release, reader, options.subject);
-  return bundle::verify(reader, std::max(1U, std::thread::hardware_concurrency()));
+  return bundle::verify(reader, 0);
 }
 
 int verify_subject(VerifyOptions& options, const CLI::App& command) {

@@ -4,9 +4,8 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <system_error>
-#include <thread>
-#include <vector>
+
+#include "bundle/threads.h"
 
 namespace holdall::packer {
 
@@ -23,15 +22,8 @@ void in_parallel(std::size_t count, unsigned threads, const std::function<void(s
       if (!failure) failure = std::current_exception();
     }
   };
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-  std::vector<std::thread> helpers;
-  helpers.reserve(threads);
-  try {
-    while (helpers.size() + 1 < std::min<std::size_t>(threads, count)) helpers.emplace_back(serve);
-  } catch (const std::system_error&) {  // no more are to be had: those that are there do it
-  }
-  serve();
-  for (std::thread& helper : helpers) helper.join();
+  const std::size_t wanted = std::min<std::size_t>(bundle::thread_count(threads), count);
+  bundle::run_in_threads(static_cast<unsigned>(wanted), [&](unsigned) { serve(); });
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -3,15 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "bundle/atomic_file.h"
 #include "bundle/error.h"
 #include "bundle/frame.h"
+#include "bundle/threads.h"
 #include "packer/output/folder_output.h"
 #include "packer/output/foreign_archive.h"
 #include "packer/output/mksquashfs.h"
@@ -21,10 +20,6 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
-
-unsigned thread_count(unsigned wanted) {
-  return wanted != 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
-}
 
 class BundleFile final : public PackOutput {
  public:
@@ -84,7 +79,7 @@ class ForeignFile final : public PackOutput {
  private:
   std::unique_ptr<Container> make_container() {
     const StreamOptions stream{
-        .level = options_.level, .threads = thread_count(options_.threads), .check = options_.check};
+        .level = options_.level, .threads = bundle::thread_count(options_.threads), .check = options_.check};
     const bundle::ByteSink sink = [this](std::span<const std::byte> bytes) { put(bytes); };
     switch (options_.format) {
       case Format::kTarGz:
