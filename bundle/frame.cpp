@@ -1,5 +1,6 @@
 #include "bundle/frame.h"
 
+#define ZSTD_STATIC_LINKING_ONLY  // ZSTD_estimateCCtxSize_usingCCtxParams
 #include <zstd.h>
 
 #include <string>
@@ -33,6 +34,10 @@ std::vector<Setting> settings_of(int level) {
     settings.push_back({ZSTD_c_chainLog, "chain", 16});
     settings.push_back({ZSTD_c_hashLog, "hash", 16});
   }
+  if (level == 12 || level == 14 || level == 15) {  // with zstd's tables a thread would need more than it may
+    settings.push_back({ZSTD_c_chainLog, "chain", 22});
+    settings.push_back({ZSTD_c_hashLog, "hash", 22});
+  }
   if (level >= 17) {  // zstd's tables for these levels are made for windows of 8 MiB and more
     settings.push_back({ZSTD_c_chainLog, "chain", 22});
     settings.push_back({ZSTD_c_hashLog, "hash", 21});
@@ -47,6 +52,18 @@ std::string frame_encoding(int level) {
   for (const Setting& setting : settings_of(level))
     text += std::string(" ") + setting.name + " " + std::to_string(setting.value);
   return text;
+}
+
+std::size_t FrameEncoder::memory(int level) {
+  const std::unique_ptr<ZSTD_CCtx_params, std::size_t (*)(ZSTD_CCtx_params*)> parameters(ZSTD_createCCtxParams(),
+                                                                                         &ZSTD_freeCCtxParams);
+  std::size_t bytes = parameters ? ZSTD_CCtxParams_setParameter(parameters.get(), ZSTD_c_compressionLevel, level) : 0;
+  for (const Setting& setting : settings_of(level))
+    if (parameters && !ZSTD_isError(bytes))
+      bytes = ZSTD_CCtxParams_setParameter(parameters.get(), setting.parameter, setting.value);
+  if (parameters && !ZSTD_isError(bytes)) bytes = ZSTD_estimateCCtxSize_usingCCtxParams(parameters.get());
+  if (!parameters || ZSTD_isError(bytes)) throw Error(ErrorKind::kInternal, "cannot set up zstd: parameter refused");
+  return bytes;
 }
 
 FrameEncoder::FrameEncoder(int level) : context_(std::make_unique<Context>()) {

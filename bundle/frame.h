@@ -23,6 +23,7 @@ class FrameEncoder {
   // `content`: 1 byte to 4 MiB; `frame` has room for bound(content.size()). Returns the frame's size.
   std::size_t encode(std::span<const std::byte> content, std::span<std::byte> frame);
   static std::size_t bound(std::size_t content_size);
+  static std::size_t memory(int level);  // what an encoder allocates, at most; bytes
 
  private:
   struct Context;

@@ -23,10 +23,17 @@ namespace {
 
 constexpr std::size_t kSlabBytes = 2 * kMaxChunk;
 constexpr unsigned kSlabsPerThread = 2;
+constexpr std::size_t kItemsPerThread = 128;
+constexpr std::size_t kBytesPerThread = std::size_t{64} << 20;
+constexpr std::size_t kSmallThings = std::size_t{1} << 20;  // items, decoders, stacks
+
 // What waits for the sink: enough that the compressors go on while a disk pauses for a tenth of a second, or while a
 // file that hardly shrinks comes faster than the disk takes it.
-constexpr std::size_t kItemsPerThread = 128;
-constexpr std::size_t kLineBytesPerThread = std::size_t{40} << 20;
+std::size_t line_bytes_per_thread(int level, bool with_base) {
+  const std::size_t taken = kSlabsPerThread * kSlabBytes + FrameEncoder::memory(level) +
+                            FrameEncoder::bound(kMaxFrameContent) + (with_base ? kMaxFrameContent : 0) + kSmallThings;
+  return std::max(kMaxFrameContent, kBytesPerThread - std::min(taken, kBytesPerThread));
+}
 
 struct Slab {
   std::unique_ptr<std::byte[]> bytes = std::make_unique_for_overwrite<std::byte[]>(kSlabBytes);
@@ -66,7 +73,7 @@ struct FramePipeline::State {
         base(std::move(base_archive)),
         digest_frames(digests_of_frames),
         max_items(kItemsPerThread * thread_count),
-        max_line_bytes(kLineBytesPerThread * thread_count),
+        max_line_bytes(line_bytes_per_thread(zstd_level, base != nullptr) * thread_count),
         max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
     if (archive_digest == ArchiveDigest::kCompute) archive_hash.emplace();
     try {

@@ -4,8 +4,8 @@
 //   caller: reads and cuts -> line -> workers: chunk digest, compress or copy -> writer thread: sink, archive digest
 //                               \--> hasher: digests of files of several chunks
 //
-// Memory: per thread two slabs of 8 MiB of payload, 40 MiB of frames, and one compression context; with a base 4 MiB
-// more.
+// Memory per thread: 64 MiB. Two slabs of 8 MiB of payload, a compression context and room for what it makes, with a
+// base also a buffer for what is compared; what these leave is for frames that wait for the sink.
 #pragma once
 
 #include <cstddef>
