@@ -2,6 +2,9 @@
 
 #include <poll.h>
 
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <future>
 #include <thread>
 
@@ -12,7 +15,16 @@
 namespace holdall::launcher {
 namespace {
 
-class Switch : public testing::StoreTest {};
+class Switch : public testing::StoreTest {
+ protected:
+  // How many descriptors of this process are of the store's lock: those that have it, and those that wait for it.
+  std::ptrdiff_t open_locks() const {
+    return std::ranges::count_if(std::filesystem::directory_iterator("/proc/self/fd"), [this](const auto& descriptor) {
+      std::error_code closed;
+      return std::filesystem::equivalent(descriptor, path() / "lock", closed);
+    });
+  }
+};
 
 // A supervisor that says it is there and ends. What was to be switched to is not collected while its turn is awaited.
 TEST_F(Switch, KeepsTheReleaseFromAGcWhenTheSupervisorGoesAway) {
@@ -36,7 +48,9 @@ TEST_F(Switch, KeepsTheReleaseFromAGcWhenTheSupervisorGoesAway) {
       answered = true;
     }
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // now it waits for the lock
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (open_locks() < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(open_locks(), 2) << "the switch does not wait for the lock";
   EXPECT_TRUE(collect(store, *gc_holds, {.keep = 0, .unused = true}).empty());
   gc_holds.reset();
   EXPECT_EQ(switching.get(), fresh);
