@@ -1,15 +1,15 @@
 #include "bundle/atomic_file.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 
 #include "bundle/error.h"
+#include "bundle/file_io.h"
+#include "bundle/temporary_name.h"
 
 namespace holdall::bundle {
 
@@ -43,7 +43,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (fd_ >= 0) ::close(fd_);
   // EEXIST means another writer's temporary: try another name. What fails for another reason fails here as well.
   for (int i = 0; i < kTries; ++i) {
-    std::string candidate = random_name();
+    std::string candidate = temporary_path();
     fd_ = ::open(candidate.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, kMode);
     if (fd_ >= 0) {
       temporary_ = std::move(candidate);
@@ -59,15 +59,8 @@ AtomicFile::~AtomicFile() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-std::string AtomicFile::random_name() const {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-    throw system_error(errno, "choose a temporary name beside", path_);
-  }
-  char suffix[32];
-  std::snprintf(suffix, sizeof suffix, ".%016llx.part", static_cast<unsigned long long>(random));
-  // The name is cut so that the temporary's fits where the target's does.
-  return (folder_ == "." ? "" : folder_) + "." + name_.substr(0, 200) + suffix;
+std::string AtomicFile::temporary_path() const {
+  return (folder_ == "." ? "" : folder_) + temporary_name(name_);
 }
 
 void AtomicFile::write(std::span<const std::byte> data) {
@@ -85,13 +78,8 @@ void AtomicFile::flush() {
 }
 
 void AtomicFile::put(std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const ssize_t count = ::write(fd_, data.data(), data.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw system_error(errno, "write", path_);
-    data = data.subspan(static_cast<std::size_t>(count));
-    written_ += static_cast<std::uint64_t>(count);
-  }
+  if (!pwrite_all(fd_, data, written_)) throw system_error(errno, "write", path_);
+  written_ += data.size();
   for (; written_ - started_ >= kStep; started_ += kStep) {
     write_back(started_, SYNC_FILE_RANGE_WRITE);
     if (started_ < kOnItsWay) continue;
@@ -111,7 +99,7 @@ void AtomicFile::write_back(std::uint64_t offset, unsigned flags) {
 void AtomicFile::give_name() {
   const std::string self = "/proc/self/fd/" + std::to_string(fd_);
   for (int i = 0; i < kTries; ++i) {
-    std::string candidate = random_name();
+    std::string candidate = temporary_path();
     if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, candidate.c_str(), AT_SYMLINK_FOLLOW) == 0) {
       temporary_ = std::move(candidate);
       return;

@@ -31,7 +31,7 @@ class AtomicFile {
   int descriptor() const { return fd_; }
 
  private:
-  std::string random_name() const;
+  std::string temporary_path() const;
   void give_name();
   void flush();
   void put(std::span<const std::byte> data);

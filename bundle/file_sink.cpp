@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "bundle/error.h"
+#include "bundle/file_descriptor.h"
+#include "bundle/file_io.h"
 
 namespace holdall::bundle {
 namespace {
@@ -20,35 +22,17 @@ constexpr std::size_t kEarlyWriteback = std::size_t{256} << 10;
 // What was written is read back by a descriptor of its own: the sink's only writes.
 class Readable {
  public:
-  Readable(const SafeFolder& folder, const std::string& path) : path_(path), fd_(folder.open_file(path)) {}
-  Readable(const Readable&) = delete;
-  Readable& operator=(const Readable&) = delete;
-  ~Readable() { ::close(fd_); }
+  Readable(const SafeFolder& folder, const std::string& path) : path_(path), file_(folder.open_file(path)) {}
 
   void read(std::uint64_t offset, std::span<char> out) const {
-    while (!out.empty()) {
-      const ssize_t got = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) throw system_error(got < 0 ? errno : EIO, "read", path_);
-      out = out.subspan(static_cast<std::size_t>(got));
-      offset += static_cast<std::uint64_t>(got);
-    }
+    const ssize_t got = pread_all(file_.get(), std::as_writable_bytes(out), offset);
+    if (got != static_cast<ssize_t>(out.size())) throw system_error(got < 0 ? errno : EIO, "read", path_);
   }
 
  private:
   const std::string& path_;
-  const int fd_;
+  const FileDescriptor file_;
 };
-
-void write_all(int fd, std::uint64_t offset, std::span<const std::byte> bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error(errno, "write", path);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
-}
 
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -71,7 +55,7 @@ void FileSink::create(std::uint64_t size) {
 }
 
 void FileSink::write(std::uint64_t offset, std::span<const std::byte> bytes) {
-  write_all(fd_, offset, bytes, entry_.path);
+  if (!pwrite_all(fd_, bytes, offset)) throw system_error(errno, "write", entry_.path);
 }
 
 void FileSink::start_writeback(std::uint64_t offset, std::uint64_t size) {
@@ -85,7 +69,7 @@ void FileSink::relocate_in_place(const std::string& prefix) {
     std::string bytes(field.size, '\0');
     file.read(field.offset, bytes);
     bytes = relocate(bytes, field, prefix);
-    write_all(fd_, field.offset, std::as_bytes(std::span(bytes)), entry_.path);
+    write(field.offset, std::as_bytes(std::span(bytes)));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "bundle/error.h"
+#include "bundle/temporary_name.h"
 #include "launcher/generations.h"
 #include "launcher/store.h"
 
@@ -14,7 +15,7 @@ constexpr std::size_t kBadReportsKept = 20;
 
 // A new state file that appears whole or not at all.
 void write_state(const Disk& disk, int state, const std::string& name, std::string_view text) {
-  const std::string temporary = "." + name + "." + random_name();
+  const std::string temporary = "." + name + "." + bundle::random_name();
   disk.write_file({state, temporary}, text);
   disk.replace({state, temporary}, {state, name});
   disk.sync(state, "state");
@@ -31,7 +32,7 @@ void drop_trial(const Disk& disk, int state, std::uint64_t generation, const Gen
 
 // `link` → gens/<generation>, atomically and durably.
 void Store::point(const std::string& link, std::uint64_t generation) {
-  const std::string temporary = "." + link + "." + random_name();
+  const std::string temporary = "." + link + "." + bundle::random_name();
   disk_.make_link("gens/" + std::to_string(generation), at(temporary));
   disk_.replace(at(temporary), at(link));
   disk_.sync(directory_.get(), link);
@@ -39,7 +40,7 @@ void Store::point(const std::string& link, std::uint64_t generation) {
 
 Generation Store::activate(const StoreLock& /*held*/, const std::string& release) {
   const bool gated = info(release).service.has_value();
-  const FileDescriptor gens = open_folder(at("gens")), state = open_folder(at("state"));
+  const bundle::FileDescriptor gens = open_folder(at("gens")), state = open_folder(at("state"));
   Generation next{read_generations(directory_.get()).newest() + 1, release};
 
   disk_.make_link("../releases/" + release, {gens.get(), std::to_string(next.number)});
@@ -52,7 +53,7 @@ Generation Store::activate(const StoreLock& /*held*/, const std::string& release
 }
 
 bool Store::spend_trial(const StoreLock& /*held*/, std::uint64_t generation) {
-  const FileDescriptor state = open_folder(at("state"));
+  const bundle::FileDescriptor state = open_folder(at("state"));
   const Generations generations = read_generations(directory_.get());
   const auto found = generations.trials.find(generation);
   if (found == generations.trials.end() || found->second.left <= 0) return false;
@@ -67,7 +68,7 @@ bool Store::passed_gate(std::uint64_t generation) const {
 }
 
 void Store::mark_good(const StoreLock& /*held*/, std::uint64_t generation) {
-  const FileDescriptor state = open_folder(at("state"));
+  const bundle::FileDescriptor state = open_folder(at("state"));
   const Generations generations = read_generations(directory_.get());
   if (!generations.releases.contains(generation))
     throw bundle::Error(bundle::ErrorKind::kNotFound, "no generation " + std::to_string(generation));
@@ -78,7 +79,7 @@ void Store::mark_good(const StoreLock& /*held*/, std::uint64_t generation) {
 
 std::optional<Generation> Store::mark_bad(const StoreLock& /*held*/, std::uint64_t generation,
                                           const std::string& reason) {
-  const FileDescriptor state = open_folder(at("state"));
+  const bundle::FileDescriptor state = open_folder(at("state"));
   Generations generations = read_generations(directory_.get());
   const bool had_passed = generations.good.contains(generation);
   const auto now = current(), back = had_passed && now ? good_before(*now) : good();

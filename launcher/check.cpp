@@ -26,7 +26,7 @@ std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-bundle::Digest digest_of(const FileDescriptor& file, const std::string& path) {
+bundle::Digest digest_of(const bundle::FileDescriptor& file, const std::string& path) {
   bundle::Sha256 hash;
   std::array<char, 256 * 1024> block;
   while (true) {
@@ -41,7 +41,7 @@ bundle::Digest digest_of(const FileDescriptor& file, const std::string& path) {
 // What a moved tree knows of its own relocation, read when the first file differs.
 class RelocatedTree {
  public:
-  explicit RelocatedTree(const FileDescriptor& tree) : tree_(tree) {}
+  explicit RelocatedTree(const bundle::FileDescriptor& tree) : tree_(tree) {}
 
   // Whether the file is as its bundle packed it, but for the one prefix that holdall/prefix names. Several: a
   // relocation was interrupted, and the tree is whole only once that was ended.
@@ -50,7 +50,9 @@ class RelocatedTree {
       if (!loaded_) load();
       const auto found = by_path_.find(path);
       if (found == by_path_.end()) return false;
-      return RelocatableFile(*found->second, FileDescriptor(files.open_file(path))).find_held(held_).has_value();
+      return RelocatableFile(*found->second, bundle::FileDescriptor(files.open_file(path)))
+          .find_held(held_)
+          .has_value();
     } catch (const bundle::Error&) {
       return false;
     }
@@ -69,7 +71,7 @@ class RelocatedTree {
     for (const bundle::RelocatedFile& file : list_.files) by_path_.emplace(file.path, &file);
   }
 
-  const FileDescriptor& tree_;
+  const bundle::FileDescriptor& tree_;
   bool loaded_ = false;
   bundle::RelocationList list_;
   std::map<std::string_view, const bundle::RelocatedFile*> by_path_;
@@ -80,7 +82,7 @@ class RelocatedTree {
 std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile& recorded,
                      const OriginalFile* original, bool hash) {
   try {
-    const FileDescriptor file(tree.open_file(recorded.path));
+    const bundle::FileDescriptor file(tree.open_file(recorded.path));
     struct stat status {};
     if (::fstat(file.get(), &status) != 0) return bundle::system_error(errno, "stat", recorded.path).what();
     if (!S_ISREG(status.st_mode)) return "'" + recorded.path + "': not a regular file";
@@ -103,11 +105,11 @@ std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile
 }  // namespace
 
 std::vector<std::string> Store::check_release(const std::string& release, bool hash_all) const {
-  const FileDescriptor folder = release_folder(release);
+  const bundle::FileDescriptor folder = release_folder(release);
   std::vector<std::string> faults;
   try {
     const InstallRecord record = read_install_record(folder);
-    const FileDescriptor tree = open_folder({folder.get(), "tree"});
+    const bundle::FileDescriptor tree = open_folder({folder.get(), "tree"});
     if (!tree) return {"'tree' is missing"};
     const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));
     RelocatedTree relocated(tree);

@@ -85,7 +85,7 @@ int exec(const ExecOptions& options, const std::vector<std::string>& program) {
   const Store store = open_installed(options.common, options.release);
   const std::string release = release_of(store, options.release);
   // The program inherits it, as a service does: until its last process has ended, gc leaves the release alone.
-  const FileDescriptor lease = store.lease(release);
+  const bundle::FileDescriptor lease = store.lease(release);
   const ServicePlace place{store.tree(release), store.path() + "/data"};
   if (::mkdirat(store.directory_fd(), "data", 0700) != 0 && errno != EEXIST)
     throw bundle::system_error(errno, "make", place.state);

@@ -23,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 
 struct ExtractCommandOptions {
   CommonOptions common;

@@ -30,7 +30,7 @@ struct LogsOptions {
 
 using Block = std::array<char, 64 * 1024>;
 
-std::string_view read_at(const FileDescriptor& file, Block& block, off_t offset, std::size_t size) {
+std::string_view read_at(const bundle::FileDescriptor& file, Block& block, off_t offset, std::size_t size) {
   ssize_t got = 0;
   while ((got = ::pread(file.get(), block.data(), std::min(size, block.size()), offset)) < 0 && errno == EINTR) {
   }
@@ -39,7 +39,7 @@ std::string_view read_at(const FileDescriptor& file, Block& block, off_t offset,
 }
 
 // Where the last `lines` lines of one file begin, found from the end; what it has of them is taken off `lines`.
-off_t start_of_last(const FileDescriptor& file, unsigned& lines) {
+off_t start_of_last(const bundle::FileDescriptor& file, unsigned& lines) {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) throw bundle::system_error(errno, "read", "service.log");
   const off_t size = status.st_size;
@@ -60,7 +60,7 @@ off_t start_of_last(const FileDescriptor& file, unsigned& lines) {
 }
 
 // Prints from `offset` to the end; the offset then.
-off_t print_rest(const FileDescriptor& file, off_t offset) {
+off_t print_rest(const bundle::FileDescriptor& file, off_t offset) {
   Block block;
   while (std::cout) {
     const std::string_view text = read_at(file, block, offset, block.size());

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bundle/error.h"
+#include "bundle/temporary_name.h"
 #include "launcher/generations.h"
 #include "launcher/install_record.h"
 
@@ -32,16 +33,16 @@ std::set<std::string> roots(const Store& store, const Generations& generations, 
 }
 
 // The lease, exclusively; empty: a service holds it.
-FileDescriptor try_lease(const FileDescriptor& release) {
-  FileDescriptor lease(::openat(release.get(), ".lease", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!lease && errno == ENOENT) return FileDescriptor(::fcntl(release.get(), F_DUPFD_CLOEXEC, 0));
+bundle::FileDescriptor try_lease(const bundle::FileDescriptor& release) {
+  bundle::FileDescriptor lease(::openat(release.get(), ".lease", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!lease && errno == ENOENT) return bundle::FileDescriptor(::fcntl(release.get(), F_DUPFD_CLOEXEC, 0));
   if (!lease) throw bundle::system_error(errno, "open", ".lease");
   if (::flock(lease.get(), LOCK_EX | LOCK_NB) == 0) return lease;
   if (errno != EWOULDBLOCK) throw bundle::system_error(errno, "lock", ".lease");
   return {};
 }
 
-std::uint64_t bytes_of(const FileDescriptor& release) {
+std::uint64_t bytes_of(const bundle::FileDescriptor& release) {
   try {
     return read_install_record(release).bytes();
   } catch (const bundle::Error&) {
@@ -56,18 +57,18 @@ std::vector<Collected> collect(Store& store, const StoreLock& /*held*/, const Co
   const int root = store.directory_fd();
   const Generations generations = read_generations(root);
   const std::set<std::string> kept = roots(store, generations, options);
-  const FileDescriptor releases = open_folder({root, "releases"}), trash = open_folder({root, "trash"}),
-                       gens = open_folder({root, "gens"}), state = open_folder({root, "state"});
+  const bundle::FileDescriptor releases = open_folder({root, "releases"}), trash = open_folder({root, "trash"}),
+                               gens = open_folder({root, "gens"}), state = open_folder({root, "state"});
   std::vector<Collected> collected;
   for (const std::string& release : names_in({root, "releases"})) {
     if (kept.contains(release)) continue;
-    const FileDescriptor folder = open_folder({releases.get(), release});
-    const FileDescriptor lease = try_lease(folder);
+    const bundle::FileDescriptor folder = open_folder({releases.get(), release});
+    const bundle::FileDescriptor lease = try_lease(folder);
     if (!lease) continue;
     collected.push_back({release, bytes_of(folder)});
     if (options.dry_run) continue;
 
-    const std::string doomed = release + "." + random_name();
+    const std::string doomed = release + "." + bundle::random_name();
     disk.replace({releases.get(), release}, {trash.get(), doomed});
     disk.sync(releases.get(), "releases");
     disk.sync(trash.get(), "trash");

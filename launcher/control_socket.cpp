@@ -18,6 +18,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 
 constexpr const char* kName = "control";
 constexpr std::size_t kLongestLine = 64 * 1024;

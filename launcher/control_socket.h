@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -45,23 +45,23 @@ class ControlServer {
 
  private:
   struct Client {
-    FileDescriptor socket;
+    bundle::FileDescriptor socket;
     std::string received;
     std::optional<Clock::time_point> deadline;  // of its line; absent once it has come
   };
   void accept_all();
 
   int directory_fd_;
-  FileDescriptor socket_;
+  bundle::FileDescriptor socket_;
   std::map<std::uint64_t, Client> clients_;
   std::uint64_t next_client_ = 1;
 };
 
 // The command's end: connects to <directory>/control; nullopt if nobody listens there. Throws Error otherwise.
-std::optional<FileDescriptor> connect_control(int directory_fd);
+std::optional<bundle::FileDescriptor> connect_control(int directory_fd);
 
 // Sends a line and reads until the other side closes. Throws Error{kNotReady} if no line came (within `timeout`).
-std::string exchange_line(const FileDescriptor& socket, const std::string& line,
+std::string exchange_line(const bundle::FileDescriptor& socket, const std::string& line,
                           std::optional<std::chrono::milliseconds> timeout);
 
 }  // namespace holdall::launcher

@@ -2,21 +2,21 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
-#include <cstdio>
 #include <memory>
+#include <span>
 
 #include "bundle/error.h"
+#include "bundle/file_io.h"
 
 namespace holdall::launcher {
 namespace {
 
+using bundle::FileDescriptor;
 using bundle::system_error;
 
 bool is_folder(const Place& place) {
@@ -57,12 +57,8 @@ void Disk::write_file(const Place& place, std::string_view bytes) const {
   const FileDescriptor file(
       ::openat(place.folder, place.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) throw system_error(errno, "create", place.name);
-  for (std::string_view rest = bytes; !rest.empty();) {
-    const ssize_t written = ::write(file.get(), rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error(errno, "write", place.name);
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (!bundle::pwrite_all(file.get(), std::as_bytes(std::span(bytes)), 0))
+    throw system_error(errno, "write", place.name);
   sync(file.get(), place.name);
 }
 
@@ -157,14 +153,6 @@ std::string read_file(const Place& place, std::size_t limit) {
 
 std::string read_named(const std::string& path, std::size_t limit) {
   return read_open(FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), path, limit);
-}
-
-std::string random_name() {
-  std::uint64_t value = 0;
-  if (::getrandom(&value, sizeof value, 0) != sizeof value) throw system_error(errno, "read", "random bytes");
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(value));
-  return text.data();
 }
 
 }  // namespace holdall::launcher

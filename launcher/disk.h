@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -45,8 +45,8 @@ class Disk {
   Hook before_;
 };
 
-// Read-only helpers. Empty FileDescriptor: absent.
-FileDescriptor open_folder(const Place& place);
+// Read-only helpers. Empty bundle::FileDescriptor: absent.
+bundle::FileDescriptor open_folder(const Place& place);
 std::vector<std::string> names_in(const Place& folder);  // sorted; none if it is absent
 std::string read_link(const Place& place);               // empty: absent or not a link
 bool exists(const Place& place);
@@ -55,8 +55,5 @@ std::string read_file(const Place& place, std::size_t limit);  // throws if abse
 // For a path that the user names: links are followed, and it may be a pipe. Of what is larger than `limit`, more than
 // that. Throws if absent.
 std::string read_named(const std::string& path, std::size_t limit);
-
-// 16 random hex digits, for names that nobody can foresee.
-std::string random_name();
 
 }  // namespace holdall::launcher

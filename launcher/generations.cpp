@@ -34,7 +34,7 @@ std::optional<std::uint64_t> parse_number(const std::string& text, const std::st
 
 Generations read_generations(int store) {
   Generations generations;
-  if (const FileDescriptor folder = open_folder({store, "gens"})) {
+  if (const bundle::FileDescriptor folder = open_folder({store, "gens"})) {
     for (const std::string& name : names_in({store, "gens"})) {
       const auto generation = parse_number(name, "");
       const std::string target = read_link({folder.get(), name});

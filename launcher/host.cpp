@@ -88,17 +88,18 @@ std::optional<FileStatus> Host::status(const std::string& path) const {
   return FileStatus{status.st_mode, status.st_uid, status.st_gid, static_cast<std::uint64_t>(status.st_size)};
 }
 
-FileDescriptor Host::open(const std::string& path) const {
+bundle::FileDescriptor Host::open(const std::string& path) const {
   const auto real = real_path(path);
   if (!real) return {};
-  FileDescriptor file(::open(outside(*real).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
+  bundle::FileDescriptor file(
+      ::open(outside(*real).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
   return file;
 }
 
 std::optional<std::string> Host::read(const std::string& path, std::size_t limit) const {
-  const FileDescriptor file = open(path);
+  const bundle::FileDescriptor file = open(path);
   if (!file) return std::nullopt;
   std::string text;
   while (text.size() < limit) {
@@ -143,7 +144,7 @@ int Host::open_error(const std::string& path) const {
   int error = 0;
   const std::string real = resolve(prefix_, path, error);
   if (error != 0) return error;
-  const FileDescriptor node(::open(outside(real).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const bundle::FileDescriptor node(::open(outside(real).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   return node ? 0 : errno;
 }
 

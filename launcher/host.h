@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -43,7 +43,7 @@ class Host {
   std::optional<std::string> read(const std::string& path, std::size_t limit = 64 * 1024) const;
 
   // An open regular file, or an empty descriptor.
-  FileDescriptor open(const std::string& path) const;
+  bundle::FileDescriptor open(const std::string& path) const;
 
   // Sorted names without "." and ".."; empty if there is no such folder.
   std::vector<std::string> list(const std::string& path) const;

@@ -12,6 +12,7 @@
 #include "bundle/extract.h"
 #include "bundle/member_path.h"
 #include "bundle/model_digest.h"
+#include "bundle/temporary_name.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
@@ -21,6 +22,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 
 // Room beside the files themselves: folders, the TOC's copy, the install record, the journal.
 constexpr std::uint64_t kMargin = std::uint64_t{16} << 20;
@@ -87,7 +89,7 @@ class Staging {
  public:
   Staging(const Store& store, const std::string& release)
       : disk_(store.disk()), staging_(open_folder({store.directory_fd(), "staging"})) {
-    place_ = {staging_.get(), release + "." + random_name()};
+    place_ = {staging_.get(), release + "." + bundle::random_name()};
     disk_.make_folder(place_, 0700);
     folder_ = open_folder(place_);
   }

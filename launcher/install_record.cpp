@@ -9,6 +9,7 @@ namespace holdall::launcher {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using nlohmann::json;
 
 namespace {

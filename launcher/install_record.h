@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bundle/extract.h"
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -34,6 +34,6 @@ std::string to_json(const InstallRecord& record);
 
 // `release` is the open folder of a release. Throws Error{kStorage}: the store is ours, so a record that cannot be read
 // is damage, not a bad bundle; Error{kNotFound} where there is none.
-InstallRecord read_install_record(const FileDescriptor& release);
+InstallRecord read_install_record(const bundle::FileDescriptor& release);
 
 }  // namespace holdall::launcher

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -18,7 +18,7 @@ class ListeningSocket {
   const std::string& url() const { return url_; }  // "http://127.0.0.1:8080", "http://[::1]:8080"
 
  private:
-  FileDescriptor socket_;
+  bundle::FileDescriptor socket_;
   int port_ = 0;
   std::string url_;
 };

@@ -145,7 +145,7 @@ std::vector<LogPart> open_log(int store) {
     if (const auto number = parse_number(name, "service.log.")) numbers.insert(*number);
   std::vector<LogPart> parts;
   const auto add = [&](const std::string& name) {
-    LogPart part{FileDescriptor(::openat(store, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC))};
+    LogPart part{bundle::FileDescriptor(::openat(store, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC))};
     struct stat status {};
     if (!part.file || ::fstat(part.file.get(), &status) != 0) return;
     part.inode = status.st_ino;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -33,7 +33,7 @@ class LogFile {
 
   const int store_;
   const LogLimits limits_;
-  FileDescriptor file_;
+  bundle::FileDescriptor file_;
   std::uint64_t size_ = 0;
   bool line_begun_ = false;
 };
@@ -54,12 +54,13 @@ class LogWriter {
 
   const int store_;
   const LogLimits limits_;
-  FileDescriptor reading_, writing_;  // both are held, so that writers meet a full pipe at worst, never a closed one
+  bundle::FileDescriptor reading_,
+      writing_;  // both are held, so that writers meet a full pipe at worst, never a closed one
   pid_t pid_ = -1;
 };
 
 struct LogPart {
-  FileDescriptor file;
+  bundle::FileDescriptor file;
   ino_t inode = 0;
 };
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -31,7 +31,7 @@ class NotifySocket {
   std::vector<Notification> receive() const;
 
  private:
-  FileDescriptor socket_;
+  bundle::FileDescriptor socket_;
   std::string address_;
 };
 

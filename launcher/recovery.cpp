@@ -30,7 +30,7 @@ void make_layout(const Disk& disk, int store) {
 // Removes what is in store/name; `all` or only what starts with a dot.
 enum class What { kAll, kTemporaries };
 void sweep(const Disk& disk, int store, const std::string& name, What what) {
-  const FileDescriptor folder = open_folder({store, name});
+  const bundle::FileDescriptor folder = open_folder({store, name});
   bool changed = false;
   for (const std::string& item : names_in({store, name})) {
     if (what == What::kTemporaries && item.front() != '.') continue;
@@ -41,7 +41,7 @@ void sweep(const Disk& disk, int store, const std::string& name, What what) {
 }
 
 void drop_old_downloads(const Disk& disk, int store) {
-  const FileDescriptor folder = open_folder({store, "partial"});
+  const bundle::FileDescriptor folder = open_folder({store, "partial"});
   for (const std::string& item : names_in({store, "partial"})) {
     struct stat status {};
     if (::fstatat(folder.get(), item.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -64,8 +64,8 @@ void Store::recover() {
       if (name.starts_with(temporary)) disk_.remove(at(name));
 
   Generations generations = read_generations(store);
-  const FileDescriptor gens = open_folder(at("gens")), state = open_folder(at("state")),
-                       releases = open_folder(at("releases"));
+  const bundle::FileDescriptor gens = open_folder(at("gens")), state = open_folder(at("state")),
+                               releases = open_folder(at("releases"));
   const auto whole = [&](std::uint64_t number) {
     const auto found = generations.releases.find(number);
     return found != generations.releases.end() && exists({releases.get(), found->second});

@@ -8,24 +8,20 @@
 #include <span>
 
 #include "bundle/error.h"
+#include "bundle/file_io.h"
 
 namespace holdall::launcher {
 namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using bundle::system_error;
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;
 
 void write_at(int fd, std::uint64_t offset, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error(errno, "write", path);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
+  if (!bundle::pwrite_all(fd, std::as_bytes(std::span(bytes)), offset)) throw system_error(errno, "write", path);
 }
 
 }  // namespace
@@ -39,15 +35,9 @@ RelocatableFile::RelocatableFile(const bundle::RelocatedFile& record, FileDescri
 
 std::string RelocatableFile::read_at(std::uint64_t offset, std::size_t size) const {
   std::string bytes(size, '\0');
-  std::size_t done = 0;
-  while (done < size) {
-    const ssize_t got = ::pread(file_.get(), bytes.data() + done, size - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw system_error(errno, "read", record_.path);
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  bytes.resize(done);
+  const ssize_t got = bundle::pread_all(file_.get(), std::as_writable_bytes(std::span(bytes)), offset);
+  if (got < 0) throw system_error(errno, "read", record_.path);
+  bytes.resize(static_cast<std::size_t>(got));
   return bytes;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bundle/file_descriptor.h"
 #include "bundle/relocation_list.h"
-#include "launcher/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -16,7 +16,7 @@ using HeldPrefix = std::optional<std::string>;
 class RelocatableFile {
  public:
   // `record` must outlive the object; `file` is open for reading. Throws Error{kStorage}.
-  RelocatableFile(const bundle::RelocatedFile& record, FileDescriptor file);
+  RelocatableFile(const bundle::RelocatedFile& record, bundle::FileDescriptor file);
 
   // Which of `candidates` the file holds: the one from which its digest as packed follows. nullopt: none of them, so
   // the file is not as it was unpacked. Reads the whole file.
@@ -42,7 +42,7 @@ class RelocatableFile {
   void copy_to(int out) const;
 
   const bundle::RelocatedFile& record_;
-  FileDescriptor file_;
+  bundle::FileDescriptor file_;
   std::uint64_t size_ = 0;
 };
 

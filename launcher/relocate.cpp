@@ -24,6 +24,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using bundle::system_error;
 
 constexpr const char* kOwnFolder = "holdall";

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -17,7 +17,7 @@ void tell_service_manager(const std::string& address, const std::string& lines) 
   to.sun_family = AF_UNIX;
   std::memcpy(to.sun_path, address.data(), address.size());
   if (address.front() == '@') to.sun_path[0] = '\0';
-  const FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const bundle::FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
   (void)::sendto(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to), size);
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/error.h"
+#include "bundle/temporary_name.h"
 #include "launcher/disk.h"
 
 namespace holdall::launcher {
@@ -18,7 +19,7 @@ void save_service_options(const Store& store, const ServiceOptions& options) try
                                        {"port", options.port},           {"health_port", options.health_port},
                                        {"device", options.device},       {"arguments", options.arguments},
                                        {"log_bytes", options.log_bytes}, {"log_files", options.log_files}};
-  const std::string temporary = std::string(".") + kName + "." + random_name();
+  const std::string temporary = std::string(".") + kName + "." + bundle::random_name();
   store.disk().write_file({store.directory_fd(), temporary}, json.dump(2) + "\n");
   store.disk().replace({store.directory_fd(), temporary}, {store.directory_fd(), kName});
   store.disk().sync(store.directory_fd(), "store");

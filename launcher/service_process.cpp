@@ -102,8 +102,8 @@ ServiceProcess::ServiceProcess(const ServiceStart& start) {
   Prepared prepared = prepare(start, notify_.address());
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw bundle::system_error(errno, "open", "pipe");
-  const FileDescriptor reading(ends[0]);
-  FileDescriptor writing(ends[1]);
+  const bundle::FileDescriptor reading(ends[0]);
+  bundle::FileDescriptor writing(ends[1]);
   prepared.report = writing.get();
 
   pid_ = ::fork();

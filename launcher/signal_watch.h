@@ -4,7 +4,7 @@
 #include <csignal>
 #include <vector>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -21,7 +21,7 @@ class SignalWatch {
   std::vector<int> take() const;  // what has come, without waiting
 
  private:
-  FileDescriptor fd_;
+  bundle::FileDescriptor fd_;
   sigset_t before_{};
   struct sigaction child_before_ {};
 };

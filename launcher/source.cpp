@@ -10,6 +10,8 @@
 #include <span>
 
 #include "bundle/error.h"
+#include "bundle/file_io.h"
+#include "bundle/temporary_name.h"
 #include "launcher/disk.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
@@ -19,6 +21,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using bundle::system_error;
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;
@@ -47,14 +50,9 @@ class OpenFile : public bundle::RandomAccess {
   OpenFile(FileDescriptor file, std::uint64_t size) : file_(std::move(file)), size_(size) {}
   std::uint64_t size() const override { return size_; }
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
-    while (!out.empty()) {
-      const ssize_t got = ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw system_error(errno, "read", "-");
-      if (got == 0) throw Error(ErrorKind::kBadBundle, "'-' ends early");
-      out = out.subspan(static_cast<std::size_t>(got));
-      offset += static_cast<std::uint64_t>(got);
-    }
+    const ssize_t got = bundle::pread_all(file_.get(), out, offset);
+    if (got < 0) throw system_error(errno, "read", "-");
+    if (static_cast<std::size_t>(got) != out.size()) throw Error(ErrorKind::kBadBundle, "'-' ends early");
   }
 
  private:
@@ -66,27 +64,21 @@ FileDescriptor nameless_file(const std::string& folder) {
   FileDescriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (file) return file;
   // A filesystem without O_TMPFILE: a name that lives for one moment.
-  const std::string path = folder + "/" + random_name();
+  const std::string path = folder + "/" + bundle::random_name();
   file.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) throw system_error(errno, "create", path);
   if (::unlink(path.c_str()) != 0) throw system_error(errno, "unlink", path);
   return file;
 }
 
-void write_all(const FileDescriptor& file, std::span<const std::byte> bytes, const std::string& folder) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error(errno, "spool standard input to", folder);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-}
-
 std::shared_ptr<const bundle::RandomAccess> spool(std::span<const std::byte> head, const std::string& folder,
                                                   const SpoolLimits& limits) {
   const InterruptGuard interrupt;
   FileDescriptor file = nameless_file(folder);
-  write_all(file, head, folder);
+  const auto write = [&](std::span<const std::byte> bytes, std::uint64_t offset) {
+    if (!bundle::pwrite_all(file.get(), bytes, offset)) throw system_error(errno, "spool standard input to", folder);
+  };
+  write(head, 0);
   std::uint64_t size = head.size();
   std::vector<std::byte> block(kBlock);
   while (const std::size_t got = read_some(STDIN_FILENO, block, "-", interrupt)) {
@@ -96,7 +88,7 @@ std::shared_ptr<const bundle::RandomAccess> spool(std::span<const std::byte> hea
                                          std::to_string(*limits.signed_bytes) + " bytes");
     if (limits.max_bytes != 0 && size > limits.max_bytes)
       throw Error(ErrorKind::kStorage, "standard input is larger than --max-size: " + human_bytes(limits.max_bytes));
-    write_all(file, std::span(block).first(got), folder);
+    write(std::span(block).first(got), size - got);
   }
   return std::make_shared<OpenFile>(std::move(file), size);
 }

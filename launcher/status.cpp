@@ -23,7 +23,7 @@ struct BadReport {
 };
 
 std::optional<BadReport> newest_bad_report(const Store& store) {
-  const FileDescriptor folder = open_folder({store.directory_fd(), "state"});
+  const bundle::FileDescriptor folder = open_folder({store.directory_fd(), "state"});
   std::optional<BadReport> newest;
   for (const std::string& name : names_in({store.directory_fd(), "state"})) {
     std::uint64_t number = 0;

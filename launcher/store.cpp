@@ -21,6 +21,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using bundle::system_error;
 
 constexpr std::size_t kLongestName = 64;

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "bundle/bundle_info.h"
+#include "bundle/file_descriptor.h"
 #include "launcher/disk.h"
-#include "launcher/file_descriptor.h"
 
 namespace holdall::launcher {
 
@@ -34,10 +34,10 @@ struct ReleaseSummary {
 // Proof that the store's lock is held; released by the destructor. Covers store changes only, never a warm-up.
 class StoreLock {
  public:
-  explicit StoreLock(FileDescriptor fd) : fd_(std::move(fd)) {}
+  explicit StoreLock(bundle::FileDescriptor fd) : fd_(std::move(fd)) {}
 
  private:
-  FileDescriptor fd_;
+  bundle::FileDescriptor fd_;
 };
 
 class Store {
@@ -92,20 +92,20 @@ class Store {
   std::vector<std::string> check_release(const std::string& release, bool hash_all) const;
 
   // A shared lease on a release, inherited by the service: gc leaves the release alone while any copy is open.
-  FileDescriptor lease(const std::string& release) const;
+  bundle::FileDescriptor lease(const std::string& release) const;
 
  private:
-  Store(std::string path, FileDescriptor directory, Disk disk)
+  Store(std::string path, bundle::FileDescriptor directory, Disk disk)
       : path_(std::move(path)), directory_(std::move(directory)), disk_(std::move(disk)) {}
   Place at(const std::string& name) const { return {directory_.get(), name}; }
   std::optional<Generation> follow(const std::string& link) const;
-  FileDescriptor find_release(const std::string& release) const;    // empty: none of this name
-  FileDescriptor release_folder(const std::string& release) const;  // throws Error{kNotFound}
+  bundle::FileDescriptor find_release(const std::string& release) const;    // empty: none of this name
+  bundle::FileDescriptor release_folder(const std::string& release) const;  // throws Error{kNotFound}
   void recover();
   void point(const std::string& link, std::uint64_t generation);
 
   std::string path_;
-  FileDescriptor directory_;
+  bundle::FileDescriptor directory_;
   Disk disk_;
 };
 

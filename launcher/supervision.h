@@ -78,7 +78,7 @@ class Supervision {
   struct Plan {
     bundle::BundleInfo info;
     ServiceStart start;
-    FileDescriptor lease;
+    bundle::FileDescriptor lease;
   };
 
   // supervision.cpp: the loop, and processes

@@ -21,6 +21,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using nlohmann::json;
 
 // The child's word on how the first start went, one JSON object before it closes the pipe.

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <functional>
 
-#include "launcher/file_descriptor.h"
+#include "bundle/file_descriptor.h"
 #include "launcher/store.h"
 
 namespace holdall::launcher {
@@ -29,7 +29,7 @@ class SupervisorLock {
 
  private:
   void write(const std::string& text) const;
-  FileDescriptor file_;
+  bundle::FileDescriptor file_;
 };
 
 }  // namespace holdall::launcher

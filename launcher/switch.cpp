@@ -11,6 +11,7 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 
 bool supervisor_runs(const Store& store) {
   try {

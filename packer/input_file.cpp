@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "bundle/error.h"
+#include "bundle/file_io.h"
 
 namespace holdall::packer {
 
@@ -69,17 +70,9 @@ InputFile::~InputFile() {
 }
 
 std::size_t InputFile::read_some(std::uint64_t offset, std::span<std::byte> out) const {
-  std::size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t count = ::pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      throw bundle::system_error(errno, "read", path_);
-    }
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  return done;
+  const ssize_t got = bundle::pread_all(descriptor_, out, offset);
+  if (got < 0) throw bundle::system_error(errno, "read", path_);
+  return static_cast<std::size_t>(got);
 }
 
 FileIdentity InputFile::identity() const {

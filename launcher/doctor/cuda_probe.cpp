@@ -16,8 +16,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "bundle/file_descriptor.h"
 #include "launcher/embedded.h"
-#include "launcher/file_descriptor.h"
 
 namespace holdall::launcher {
 namespace {
@@ -39,38 +39,38 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
-FileDescriptor program_in_memory() {
-  FileDescriptor program(::memfd_create("holdall-probe", MFD_CLOEXEC | MFD_EXEC));
+bundle::FileDescriptor program_in_memory() {
+  bundle::FileDescriptor program(::memfd_create("holdall-probe", MFD_CLOEXEC | MFD_EXEC));
   if (!program && errno == EINVAL) program.reset(::memfd_create("holdall-probe", MFD_CLOEXEC));
   if (program && !write_all(program.get(), embedded_probe())) program.reset();
   return program;
 }
 
 // Written, opened for reading and unlinked at once: nothing is left behind however this process ends.
-FileDescriptor program_in_folder(const std::string& folder) {
+bundle::FileDescriptor program_in_folder(const std::string& folder) {
   std::string path = folder + "/.holdall-probe.XXXXXX";
-  FileDescriptor writer(::mkostemp(path.data(), O_CLOEXEC));
+  bundle::FileDescriptor writer(::mkostemp(path.data(), O_CLOEXEC));
   if (!writer) return {};
   const bool written = write_all(writer.get(), embedded_probe()) && ::fchmod(writer.get(), 0700) == 0;
   writer.reset();
-  FileDescriptor program(written ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : -1);
+  bundle::FileDescriptor program(written ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : -1);
   ::unlink(path.c_str());
   return program;
 }
 
 struct Pipe {
-  FileDescriptor read, write;
+  bundle::FileDescriptor read, write;
 };
 
 std::optional<Pipe> make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
-  return Pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+  return Pipe{bundle::FileDescriptor(ends[0]), bundle::FileDescriptor(ends[1])};
 }
 
 struct Child {
   pid_t pid = -1;
-  FileDescriptor output, complaint;
+  bundle::FileDescriptor output, complaint;
   int error = 0;  // errno of fork or exec
 };
 
@@ -93,7 +93,7 @@ struct Child {
   ::_exit(127);
 }
 
-Child start(const FileDescriptor& program, const ProbeOptions& options) {
+Child start(const bundle::FileDescriptor& program, const ProbeOptions& options) {
   std::vector<std::string> environment;
   for (const auto& [name, value] : options.environment)
     if (name != "LD_LIBRARY_PATH" && name != "LD_PRELOAD" && name != "LD_AUDIT")
@@ -129,7 +129,7 @@ Child start(const FileDescriptor& program, const ProbeOptions& options) {
   return child;
 }
 
-void take(FileDescriptor& from, std::string& into, std::size_t limit) {
+void take(bundle::FileDescriptor& from, std::string& into, std::size_t limit) {
   char buffer[4096];
   const ssize_t n = ::read(from.get(), buffer, sizeof buffer);
   if (n < 0 && errno == EINTR) return;
@@ -216,7 +216,7 @@ void watch(Child child, std::chrono::milliseconds timeout, ProbeResult& result) 
 ProbeResult run_probe(const ProbeOptions& options) {
   ProbeResult result;
   std::string tried;
-  const auto attempt = [&](const FileDescriptor& program, const std::string& place, int open_error) {
+  const auto attempt = [&](const bundle::FileDescriptor& program, const std::string& place, int open_error) {
     Child child;
     child.error = open_error;
     if (program) child = start(program, options);
@@ -228,13 +228,13 @@ ProbeResult run_probe(const ProbeOptions& options) {
     return false;
   };
   if (options.memory == ProbeOptions::Memory::kUse) {
-    const FileDescriptor program = program_in_memory();
+    const bundle::FileDescriptor program = program_in_memory();
     const int error = errno;
     if (attempt(program, "memory", error)) return result;
   }
   for (const std::string& folder : options.folders) {
     if (folder.empty()) continue;
-    const FileDescriptor program = program_in_folder(folder);
+    const bundle::FileDescriptor program = program_in_folder(folder);
     const int error = errno;
     if (attempt(program, folder, error)) return result;
   }

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bundle/file_io.h"
+
 namespace holdall::launcher {
 namespace {
 
@@ -20,13 +22,7 @@ class ElfFile {
   explicit ElfFile(int fd) : fd_(fd) {}
 
   bool read(std::uint64_t offset, void* out, std::size_t size) const {
-    std::size_t done = 0;
-    while (done < size) {
-      const ssize_t n = ::pread(fd_, static_cast<char*>(out) + done, size - done, static_cast<off_t>(offset + done));
-      if (n <= 0) return false;
-      done += static_cast<std::size_t>(n);
-    }
-    return true;
+    return bundle::pread_all(fd_, {static_cast<std::byte*>(out), size}, offset) == static_cast<ssize_t>(size);
   }
 
   // Bytes at a virtual address, up to the end of the segment's file part and to `limit`; empty if there are none.

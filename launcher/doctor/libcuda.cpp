@@ -20,7 +20,7 @@ bool lies_in_bundle(const Host& host, const std::string& real) {
 }
 
 // Why the file cannot be the driver's library for this host; nullopt: it can, and `library` is completed.
-std::optional<RejectedLibcuda> inspect(const FileDescriptor& file, const std::string& arch, Libcuda& library) {
+std::optional<RejectedLibcuda> inspect(const bundle::FileDescriptor& file, const std::string& arch, Libcuda& library) {
   const auto reject = [&](const char* code, const std::string& why) {
     return RejectedLibcuda{library.path, code, why};
   };

@@ -133,7 +133,7 @@ std::optional<Check> check_libstdcxx(const Examination& exam) {
   check.need = "GLIBCXX_" + need.version;
   check.why = from(need);
   for (const std::string& path : find_library(exam.host, "libstdc++.so.6")) {
-    const FileDescriptor file = exam.host.open(path);
+    const bundle::FileDescriptor file = exam.host.open(path);
     const auto elf = file ? read_elf(file.get()) : std::nullopt;
     const auto version =
         elf && machine_name(elf->machine) == exam.arch ? newest(elf->provided_versions, "GLIBCXX_") : std::nullopt;
@@ -272,7 +272,7 @@ HostLibc observe_libc(const Host& host, const std::string& preferred_arch) {
   constexpr std::size_t kMaxLibc = 32u << 20;  // Debian's has 2 MiB
   HostLibc libc;
   for (const std::string& path : find_library(host, "libc.so.6")) {
-    const FileDescriptor file = host.open(path);
+    const bundle::FileDescriptor file = host.open(path);
     const auto elf = file ? read_elf(file.get()) : std::nullopt;
     if (!elf || elf->bits != 64) continue;
     const std::string arch = machine_name(elf->machine);

@@ -2,19 +2,18 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <utility>
 
 #include "bundle/error.h"
 #include "bundle/member_path.h"
+#include "bundle/temporary_name.h"
 
 namespace holdall::packer {
 namespace {
@@ -24,15 +23,6 @@ using bundle::EntryType;
 using bundle::system_error;
 
 constexpr mode_t kPlain = 0644, kExecutable = 0755;
-
-std::string random_suffix(const std::string& path) {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random))
-    throw system_error(errno, "choose a temporary name beside", path);
-  std::array<char, 32> suffix{};
-  std::snprintf(suffix.data(), suffix.size(), ".%016llx.part", static_cast<unsigned long long>(random));
-  return suffix.data();
-}
 
 // Access and modification.
 std::array<timespec, 2> both(std::int64_t seconds) {
@@ -53,8 +43,7 @@ FolderOutput::FolderOutput(std::string path, std::int64_t mtime) : path_(std::mo
     throw bundle::Error(bundle::ErrorKind::kStorage, "cannot create '" + path_ + "': it names no folder of its own");
   }
   parent_ = given.has_parent_path() ? given.parent_path().string() : ".";
-  // The name is cut so that the temporary's fits where the target's does.
-  const std::string temporary = (fs::path(parent_) / ("." + name.substr(0, 200) + random_suffix(path_))).string();
+  const std::string temporary = (fs::path(parent_) / bundle::temporary_name(name)).string();
   if (::mkdir(temporary.c_str(), 0700) != 0) throw system_error(errno, "create", path_);
   temporary_ = temporary;
   folder_ = ::open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -19,12 +19,14 @@
 #include <vector>
 
 #include "bundle/error.h"
+#include "bundle/file_descriptor.h"
 
 namespace holdall::packer {
 namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using bundle::system_error;
 
 constexpr const char* kProgram = "mksquashfs";
@@ -32,22 +34,6 @@ constexpr int kFirstMajor = 4, kFirstMinor = 5;  // that has -tar
 constexpr int kOutput = 3;                       // descriptor of the output in the child
 constexpr int kXzLevel = 9;
 constexpr int kPollMilliseconds = 100;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { close(); }
-  int get() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
 
 // mksquashfs refuses its options for times beside this variable.
 std::vector<char*> environment() {
@@ -65,7 +51,7 @@ class Process {
  public:
   // `output`: -1 or a descriptor that the program gets as kOutput.
   Process(std::vector<std::string> arguments, int input, int output) : said_(::memfd_create(kProgram, MFD_CLOEXEC)) {
-    if (said_.get() < 0) throw system_error(errno, "keep what is printed by", kProgram);
+    if (!said_) throw system_error(errno, "keep what is printed by", kProgram);
     std::vector<char*> argv{const_cast<char*>(kProgram)};
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -95,8 +81,8 @@ class Process {
 
   // Waits for its end, calling `check` meanwhile. Empty if it succeeded, else why it did not.
   std::string wait(const std::function<void()>& check) {
-    const Descriptor watched(static_cast<int>(::syscall(SYS_pidfd_open, child_, 0)));
-    if (watched.get() < 0) throw system_error(errno, "watch", kProgram);
+    const FileDescriptor watched(static_cast<int>(::syscall(SYS_pidfd_open, child_, 0)));
+    if (!watched) throw system_error(errno, "watch", kProgram);
     for (pollfd end{watched.get(), POLLIN, 0}; ::poll(&end, 1, kPollMilliseconds) == 0;) {
       if (check) check();
     }
@@ -119,7 +105,7 @@ class Process {
   }
 
  private:
-  const Descriptor said_;
+  const FileDescriptor said_;
   pid_t child_ = -1;
 };
 
@@ -179,26 +165,26 @@ class SquashfsStream final : public ByteStream {
         tar_(sockets.ours),
         tar_end_(sockets.theirs),
         process_(arguments_for(options), tar_end_.get(), descriptor) {
-    tar_end_.close();
+    tar_end_.reset();
   }
 
   // Ends the tar and waits for mksquashfs.
   void require_success() {
-    tar_.close();
+    tar_.reset();
     if (const std::string fault = process_.wait(check_); !fault.empty())
       throw Error(ErrorKind::kStorage, "cannot write '" + name_ + "': " + fault);
   }
 
   const std::string name_;
   const std::function<void()> check_;
-  Descriptor tar_, tar_end_;
+  FileDescriptor tar_, tar_end_;
   Process process_;  // last: it is killed before its input ends, which it would take for the tar's
 };
 
 }  // namespace
 
 std::string mksquashfs_version() {
-  const Descriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const FileDescriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   Process process({"-version"}, nothing.get(), -1);
   process.wait({});
   const std::string said = process.said();

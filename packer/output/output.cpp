@@ -9,6 +9,7 @@
 
 #include "bundle/atomic_file.h"
 #include "bundle/error.h"
+#include "bundle/file_io.h"
 #include "bundle/frame.h"
 #include "bundle/threads.h"
 #include "packer/output/folder_output.h"
@@ -127,8 +128,7 @@ class ForeignFile final : public PackOutput {
     }
     std::vector<std::byte> buffer(std::size_t{1} << 20);
     for (;;) {
-      const ssize_t got = ::pread(file_.descriptor(), buffer.data(), buffer.size(), static_cast<off_t>(bytes_));
-      if (got < 0 && errno == EINTR) continue;
+      const ssize_t got = bundle::pread_all(file_.descriptor(), buffer, bytes_);
       if (got < 0) throw bundle::system_error(errno, "read", path_);
       if (got == 0) return;
       account_for(std::span(buffer).first(static_cast<std::size_t>(got)));

@@ -12,6 +12,8 @@
 
 #include "bundle/byte_order.h"
 #include "bundle/error.h"
+#include "bundle/file_descriptor.h"
+#include "bundle/file_io.h"
 #include "packer/signing/password.h"
 
 namespace holdall::packer {
@@ -19,23 +21,9 @@ namespace {
 
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 
 constexpr std::size_t kLargestKey = 4096;  // comment and key have some 260 bytes
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  int close() { return ::close(std::exchange(fd_, -1)); }
-
- private:
-  int fd_;
-};
 
 // A file that was not there before; it goes away unless keep() is called.
 class NewFile {
@@ -43,7 +31,7 @@ class NewFile {
   NewFile(std::string path, mode_t mode)
       : path_(std::move(path)),
         file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)) {
-    if (file_.get() >= 0) return;
+    if (file_) return;
     if (errno == EEXIST)
       throw Error(ErrorKind::kUsage, "cannot create '" + path_ + "': it exists, and a key is never replaced: choose " +
                                          "another name, or remove it yourself");
@@ -56,26 +44,21 @@ class NewFile {
   }
 
   void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t put = ::write(file_.get(), bytes.data(), bytes.size());
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) throw bundle::system_error(errno, "write", path_);
-      bytes = bytes.subspan(static_cast<std::size_t>(put));
-    }
-    if (::fsync(file_.get()) != 0 || file_.close() != 0) throw bundle::system_error(errno, "write", path_);
+    if (!bundle::pwrite_all(file_.get(), bytes, 0) || ::fsync(file_.get()) != 0 || ::close(file_.release()) != 0)
+      throw bundle::system_error(errno, "write", path_);
   }
   void keep() { kept_ = true; }
 
  private:
   std::string path_;
-  Descriptor file_;
+  FileDescriptor file_;
   bool kept_ = false;
 };
 
 SecretBytes read_secret(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   struct stat status {};
-  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) throw bundle::system_error(errno, "open", path);
+  if (!file || ::fstat(file.get(), &status) != 0) throw bundle::system_error(errno, "open", path);
   if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
     throw Error(ErrorKind::kStorage, "cannot use secret key '" + path + "': it is no file");
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {

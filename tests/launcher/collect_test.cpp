@@ -48,7 +48,7 @@ TEST_F(Collect, KeepsWhatWasNeverActivatedUnlessAsked) {
 TEST_F(Collect, KeepsWhatAServiceRunsFrom) {
   const std::string one = good_version("1"), two = good_version("2");
   {
-    const FileDescriptor lease = open().lease(one);
+    const bundle::FileDescriptor lease = open().lease(one);
     EXPECT_EQ(collected({.keep = 0}), Ids{});
   }
   EXPECT_EQ(collected({.keep = 0}), Ids{one});

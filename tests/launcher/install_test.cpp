@@ -14,6 +14,7 @@ namespace holdall::launcher {
 namespace {
 
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 using testing::Bytes;
 using testing::error_of;
 namespace fs = std::filesystem;

@@ -7,10 +7,10 @@
 
 #include <filesystem>
 
+#include "bundle/file_descriptor.h"
 #include "captured_host.h"
 #include "launcher/doctor/elf_facts.h"
 #include "launcher/embedded.h"
-#include "launcher/file_descriptor.h"
 
 namespace holdall::launcher {
 namespace {
@@ -31,7 +31,7 @@ ProbeOptions options_for(const std::string& libcuda) {
 TEST(Probe, AsksForNothingNewerThanTheOldestVersionOfItsArchitecture) {
   test::CapturedHost host;
   host.write("/probe", std::string(embedded_probe()));
-  const FileDescriptor file(::open(host.path("/probe").c_str(), O_RDONLY | O_CLOEXEC));
+  const bundle::FileDescriptor file(::open(host.path("/probe").c_str(), O_RDONLY | O_CLOEXEC));
   const auto elf = read_elf(file.get());
   ASSERT_TRUE(elf);
   ASSERT_THAT(elf->needed_versions, Not(IsEmpty()));

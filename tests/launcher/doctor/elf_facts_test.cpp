@@ -18,7 +18,7 @@ namespace {
 using ::testing::Contains;
 
 std::optional<ElfFacts> facts_of(const std::string& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const bundle::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return read_elf(file.get());
 }
 

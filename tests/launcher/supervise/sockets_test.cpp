@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using bundle::Error;
 using bundle::ErrorKind;
+using bundle::FileDescriptor;
 
 ErrorKind listen_refusal(const std::string& host, int port) {
   try {

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace holdall::launcher {
+namespace holdall::bundle {
 
 class FileDescriptor {
  public:
@@ -30,4 +30,4 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-}  // namespace holdall::launcher
+}  // namespace holdall::bundle
