@@ -5,6 +5,7 @@
 
 #include "bundle/error.h"
 #include "launcher/doctor.h"
+#include "launcher/interrupt.h"
 #include "launcher/progress.h"
 
 namespace holdall::launcher {
@@ -41,11 +42,13 @@ void add_obtain_options(CLI::App& command, ObtainOptions& options) {
 }
 
 Obtained obtain(const ObtainOptions& options) {
+  const InterruptGuard interrupt;  // between the steps, too, a signal ends it with its own exit code
   const Source source = Source::open(options.source);
   const std::optional<SignedBundle> trusted = check_trust(source, options.trust, options.common.verbosity);
   if (options.check) options.check(source.info());
   examine(source.info(), options);
   if (options.examined) options.examined();
+  interrupt.check();
 
   // A broken file is refused before there is a store; a pipe needs the store's partial/ first.
   std::optional<bundle::Reader> reader;
@@ -72,6 +75,7 @@ Obtained obtain(const ObtainOptions& options) {
   Progress progress("unpacking", options.common.verbosity);
   install_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   InstallResult result = install(store, lock, *reader, install_options);
+  interrupt.check();
   return {std::move(store), std::move(lock), std::move(result), source.info()};
 }
 

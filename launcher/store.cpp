@@ -15,6 +15,7 @@
 #include "bundle/error.h"
 #include "launcher/generations.h"
 #include "launcher/install_record.h"
+#include "launcher/interrupt.h"
 
 namespace holdall::launcher {
 namespace {
@@ -87,6 +88,7 @@ Store Store::open(const std::string& root, const std::string& name, const OpenOp
 
 StoreLock Store::lock(std::chrono::milliseconds timeout) {
   using Clock = std::chrono::steady_clock;
+  const InterruptGuard interrupt;
   FileDescriptor file(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) throw system_error(errno, "open", path_ + "/lock");
   for (const auto deadline = Clock::now() + timeout; ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;) {
@@ -98,6 +100,7 @@ StoreLock Store::lock(std::chrono::milliseconds timeout) {
                                         (holder.empty() ? "unknown" : holder) +
                                         ": try again later or give --lock-timeout");
     }
+    interrupt.check();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   const std::string pid = std::to_string(::getpid()) + "\n";

@@ -16,3 +16,17 @@ for part in 1000 100000; do
   [ "$status" = 130 ] || fail "exit $status after SIGTERM"
   nothing_installed
 done
+
+# And one while another holdall holds the lock.
+holdall install -q --insecure - <demo.tar.zst
+flock --no-fork root/demo/lock sleep 60 &
+holder=$!
+until ! flock -n root/demo/lock true; do :; done
+holdall gc --lock-timeout 60 &
+holdall=$!
+until grep -q 'SigBlk:.*4003$' "/proc/$holdall/status"; do :; done
+kill -TERM "$holdall"
+status=0
+wait "$holdall" || status=$?
+kill "$holder"
+[ "$status" = 130 ] || fail "exit $status after SIGTERM while waiting for the lock"
