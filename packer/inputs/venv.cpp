@@ -131,7 +131,7 @@ class VenvCollector {
   bool is_base_interpreter(const Member& member) const {
     if (member.type == EntryType::kSymlink) return member.link_target.starts_with('/') || leads_out(member.link_target);
     if (member.type != EntryType::kRegular) return false;
-    return !packs_python() || InputFile(base_.executable).size() == member.size;
+    return !packs_python() || (!has_base_ && InputFile(base_.executable).size() == member.size);
   }
 
   bool leads_out(const std::string& target) const {

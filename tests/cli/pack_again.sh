@@ -24,6 +24,14 @@ for input in conda prefix venv; do
 done
 tree/bin/python -c 'import os, sys; assert os.__file__.startswith(sys.argv[1] + "/python-base/"), os.__file__' "$PWD/tree"
 
+# An interpreter of the user's own stays.
+rm tree/bin/python3
+printf '#!/bin/sh\necho mine\n' >tree/bin/python3
+chmod +x tree/bin/python3
+again mine
+[ "$(tree/bin/python3)" = mine ] || fail "the user's own interpreter was replaced"
+ln -sf ../python-base/bin/python3.11 tree/bin/python3
+
 # With the target's interpreter, the packed one is left out.
 again host --python-prefix /usr
 [ ! -e tree/python-base ] || fail "the host's interpreter and a packed one"
