@@ -89,9 +89,10 @@ void AtomicFile::put(std::span<const std::byte> data) {
   }
 }
 
-// What the disk could not take is told here, and not once more by fsync (errseq_t, Linux Documentation/core-api).
+// What the disk could not take is told here, and not once more by fsync (errseq_t, Linux Documentation/core-api). A
+// kernel that lacks the call, or a container whose filter denies it (EPERM), leaves all of it to fsync.
 void AtomicFile::write_back(std::uint64_t offset, unsigned flags) {
-  if (::sync_file_range(fd_, static_cast<off_t>(offset), kStep, flags) != 0 && errno != ENOSYS && errno != EINTR)
+  if (::sync_file_range(fd_, static_cast<off_t>(offset), kStep, flags) != 0 && errno != ENOSYS && errno != EPERM)
     throw system_error(errno, "write", path_);
 }
 

@@ -19,15 +19,15 @@
 
 namespace {
 // What a filesystem may answer, but none at hand does: the linker (--wrap) puts these before the C library's calls.
-bool loses_what_it_cached = false;
+int answer = 0;  // errno of every sync_file_range; 0: the kernel's own
 }  // namespace
 
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
 int __real_sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags);
 int __wrap_sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags) {
-  if (!loses_what_it_cached) return __real_sync_file_range(fd, offset, size, flags);
-  errno = EIO;
+  if (answer == 0) return __real_sync_file_range(fd, offset, size, flags);
+  errno = answer;
   return -1;
 }
 // NOLINTEND(bugprone-reserved-identifier)
@@ -166,12 +166,25 @@ TEST(AtomicFile, SaysWhatTheDiskCouldNotTake) {
   const std::string path = folder.path() / "out";
   const std::string message = error_of(ErrorKind::kStorage, [&] {
     AtomicFile file(path);
-    loses_what_it_cached = true;
+    answer = EIO;
     file.write(bytes_of(std::string(8 << 20, 'x')));
   });
-  loses_what_it_cached = false;
+  answer = 0;
   EXPECT_EQ(message, "cannot write '" + path + "': input/output error");
   EXPECT_EQ(files_in(folder.path()), 0u);
+}
+
+// Containers filter calls.
+TEST(AtomicFile, LeavesAllToFsyncWhereWriteBackIsDenied) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "out";
+  const std::string text = noise(9 << 20, 5);
+  AtomicFile file(path);
+  answer = EPERM;
+  file.write(bytes_of(text));
+  file.commit();
+  answer = 0;
+  EXPECT_TRUE(contents_of(path) == text);
 }
 
 TEST(AtomicFile, TakesAFileNameOfTheLargestLength) {
