@@ -107,7 +107,8 @@ void add_run(CLI::App& app, CommandResult& result) {
   command
       ->add_option("--log-size", options->service.log_bytes,
                    "with --detach: size at which a new log file is begun, such as 64M [16M]")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{4096}, std::uint64_t{1} << 40));
   command
       ->add_option("--log-files", options->service.log_files,
                    "with --detach: older log files kept beside the newest [4]")

@@ -5,6 +5,10 @@ expect 7 holdall logs
 holdall install -q 1.tar.zst >/dev/null
 expect 7 holdall logs
 says "has no log"
+for size in 0 4095 2T; do
+  expect 2 holdall run 1.tar.zst --log-size $size
+  says "not in range 4096 to 1099511627776"
+done
 log=$PWD/root/demo/logs/service.log
 mkdir root/demo/logs
 lines() { seq -f "line %g" "$@"; }
