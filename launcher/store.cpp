@@ -108,6 +108,7 @@ StoreLock Store::lock(std::chrono::milliseconds timeout) {
     throw system_error(errno, "write", path_ + "/lock");
   StoreLock held(std::move(file));
   recover();
+  interrupt.check();
   return held;
 }
 
