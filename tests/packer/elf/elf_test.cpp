@@ -110,6 +110,19 @@ TEST(ElfFile, SurvivesTruncationAndCorruption) {
   EXPECT_GT(read, 0);
 }
 
+// Of a shared object whose program headers follow.
+Elf64_Ehdr header_of(std::uint16_t segments) {
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_type = ET_DYN;
+  header.e_phoff = sizeof header;
+  header.e_phnum = segments;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  return header;
+}
+
 // One segment with everything in it: `tables` lie behind the dynamic section, whose tags name places in them.
 std::string synthetic_elf(const std::vector<std::pair<std::int64_t, std::uint64_t>>& places,
                           const std::vector<std::pair<std::int64_t, std::uint64_t>>& values,
@@ -121,14 +134,7 @@ std::string synthetic_elf(const std::vector<std::pair<std::int64_t, std::uint64_
   for (const auto& [tag, value] : values) dynamic.push_back({.d_tag = tag, .d_un = {.d_val = value}});
   dynamic.push_back({});
   const std::uint64_t size = tables_at + tables.size();
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_type = ET_DYN;
-  header.e_phoff = sizeof header;
-  header.e_phnum = 2;
-  header.e_phentsize = sizeof(Elf64_Phdr);
+  Elf64_Ehdr header = header_of(2);
   Elf64_Phdr segments[2]{};
   segments[0].p_type = PT_LOAD;
   segments[0].p_filesz = segments[0].p_memsz = size;
@@ -181,14 +187,7 @@ TEST(ElfFile, RefusesVersionsAndLibrariesWithHugeNames) {
 // Thousands of headers that lead to the same notes: gigabytes, if they were all kept.
 TEST(ElfFile, RefusesTheSameNotesAgainAndAgain) {
   const TemporaryFolder folder;
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_type = ET_DYN;
-  header.e_phoff = sizeof header;
-  header.e_phnum = 5000;
-  header.e_phentsize = sizeof(Elf64_Phdr);
+  Elf64_Ehdr header = header_of(5000);
   Elf64_Phdr notes{};
   notes.p_type = PT_NOTE;
   notes.p_filesz = 1 << 20;
