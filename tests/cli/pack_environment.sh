@@ -23,7 +23,7 @@ done
 ! grep '^pkgs' have || fail "the package cache was packed"
 ! tar --zstd -xOf prefix.tar.zst bin/activate | grep "old conda's" || fail "old conda's activate was packed"
 ! tar --zstd -xOf prefix.tar.zst conda-meta/tool-1.0-0.json | grep "$PWD" || fail "conda-meta says where packages came from"
-tar --zstd -xOf prefix.tar.zst conda-meta/tool-1.0-0.json | grep -q '"url": "https://x/test/linux-64/tool-1.0-0.conda"' || fail "conda-meta does not say where a package is, or has the password"
+tar --zstd -xOf prefix.tar.zst conda-meta/tool-1.0-0.json | grep '"url": "https://x/test/linux-64/tool-1.0-0.conda"' || fail "conda-meta does not say where a package is, or has the password"
 tar --zstd -xOf prefix.tar.zst lib/python3.11/site-packages/tool-1.0.dist-info/RECORD >record
 cmp -s record "$env/lib/python3.11/site-packages/tool-1.0.dist-info/RECORD" && fail "the fixture's RECORD does not change"
 

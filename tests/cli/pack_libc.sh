@@ -14,5 +14,5 @@ own() { env -i "tree/$loader" --inhibit-cache --library-path "$PWD/tree/libc:$PW
 [ "$(own)" = 42 ] || fail "does not run on the bundle's libc"
 own --list >listed
 grep -qF "libc.so.6 => $PWD/tree/libc/libc.so.6" listed || { cat listed >&2; fail "the bundle's libc was not used"; }
-cat tree/share/licenses/libc6*/copyright | grep -q LGPL || fail "glibc's licence is not packed"
+cat tree/share/licenses/libc6*/copyright | grep LGPL || fail "glibc's licence is not packed"
 ls tree/share/licenses/common-licenses/LGPL* >/dev/null || fail "the LGPL is not packed"

@@ -8,7 +8,7 @@ only made svc.tar.zst
 
 mkdir unpacked
 tar --zstd -xf made/svc.tar.zst -C unpacked
-[ "$(tar --zstd -tf made/svc.tar.zst | head -1)" = holdall/bundle.json ] || fail "bundle.json is not first"
+[ "$(tar --zstd -tf made/svc.tar.zst | sed -n 1p)" = holdall/bundle.json ] || fail "bundle.json is not first"
 [ "$(env -i unpacked/bin/serve)" = 42 ] || fail "the unpacked program does not run"
 rm -r src/lib
 [ "$(env -i unpacked/bin/serve)" = 42 ] || fail "the program used the build's libraries"

@@ -51,7 +51,7 @@ says err 'golden edit differs'
 says <("$holdall" status) 'golden edit differs'
 
 # What only the environment says of a device or of a release without a key is for whoever has a use for it.
-HOLDALL_DEVICE=cuda:0 HOLDALL_RELEASE=gone expect 0 "$holdall" run demo-1.0.0.tar.zst --port 0 --detach --log-size 1K
+HOLDALL_DEVICE=cuda:0 HOLDALL_RELEASE=gone expect 0 "$holdall" run demo-1.0.0.tar.zst --port 0 --detach --log-size 4K
 url=$(cat out)
 says err 'doctor:'
 says err 'install: demo-1.0.0-'
@@ -81,7 +81,7 @@ supervisor=$(field supervisor_pid)
 kill -STOP "$supervisor"
 "$holdall" upgrade demo-1.0.2.tar.zst >upgrade.out 2>upgrade.err &
 upgrade=$!
-until ls root/demo/releases | grep -q '^demo-1.0.2-'; do kill -0 $upgrade || fail "$(cat upgrade.err)"; sleep 0.02; done
+until ls root/demo/releases | grep '^demo-1.0.2-'; do kill -0 $upgrade || fail "$(cat upgrade.err)"; sleep 0.02; done
 expect 0 "$holdall" gc --unused --keep 0
 ! grep -q '^demo-1.0.2-' out || fail "gc took a release that was about to be used"
 kill -CONT "$supervisor"

@@ -62,11 +62,11 @@ grep -q '^ExecReload=.*/holdall restart --root ' demo.service || fail "no reload
 holdall unit slurm >demo.sbatch
 bash -n demo.sbatch
 grep -qx '#SBATCH --signal=B:TERM@20' demo.sbatch || fail "no signal in $(cat demo.sbatch)"
-! sed '1,/^set -euo/d' demo.sbatch | grep -q '^#SBATCH' || fail "an option behind the first command: Slurm would pass over it"
+! sed '1,/^set -euo/d' demo.sbatch | grep '^#SBATCH' || fail "an option behind the first command: Slurm would pass over it"
 bash demo.sbatch >out 2>err &
 job=$!
 for _ in $(seq 400); do holdall status --ready >/dev/null && break; sleep 0.02; done
-holdall status --json | grep -q "\"supervisor_pid\":$job[,}]" || fail "the script's process is not holdall: $(cat err)"
+holdall status --json | grep "\"supervisor_pid\":$job[,}]" || fail "the script's process is not holdall: $(cat err)"
 kill -TERM $job
 code=0
 wait $job || code=$?
