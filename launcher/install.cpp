@@ -16,6 +16,7 @@
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
+#include "launcher/version_floor.h"
 
 namespace holdall::launcher {
 namespace {
@@ -165,7 +166,7 @@ void require_installable(const bundle::Reader& reader) {
                                          "': unpack it with holdall extract, or pack it again without --arcroot");
 }
 
-InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Reader& reader,
+InstallResult install(Store& store, const StoreLock& held, const bundle::Reader& reader,
                       const InstallOptions& options) {
   require_installable(reader);
   const InterruptGuard interrupt;
@@ -176,6 +177,7 @@ InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Rea
   if (present) {
     const auto faults = store.check_release(id, false);
     if (faults.empty()) {
+      raise_version_floor(store, held, reader.info().name, options.min_version);
       if (!options.release_json.empty()) keep_release_json(store, target, options.release_json);
       return {.release = id, .reused = true, .bytes = 0};
     }
@@ -189,6 +191,7 @@ InstallResult install(Store& store, const StoreLock& /*held*/, const bundle::Rea
   const Disk& disk = store.disk();
   const Staging staging(store, id);
   const InstallRecord record = fill(staging, store, reader, options, interrupt);
+  raise_version_floor(store, held, reader.info().name, options.min_version);
   if (present)
     disk.exchange(staging.place(), target);  // the damaged one goes with the staging folder
   else if (!disk.rename_new(staging.place(), target))

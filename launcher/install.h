@@ -13,6 +13,7 @@ namespace holdall::launcher {
 
 struct InstallOptions {
   std::string release_json;  // what was signed of the archive, verified, kept with the release; empty: nothing
+  std::string min_version;   // of release_json; the store remembers it before it has the release
   unsigned threads = 0;      // 0: all processors
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
@@ -31,7 +32,7 @@ void require_installable(const bundle::Reader& reader);
 // release of the same id is checked and reused, with the new release_json if one is given; a damaged one is replaced,
 // unless a service runs from it. SIGINT,
 // SIGTERM and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle,
-// kStorage, kBusy, kInterrupted}. The doctor's and the signature's verdicts are the caller's.
+// kStorage, kBusy, kInterrupted}. The verdicts of the doctor, the signature and the version floor are the caller's.
 InstallResult install(Store& store, const StoreLock& lock, const bundle::Reader& reader, const InstallOptions& options);
 
 }  // namespace holdall::launcher

@@ -7,6 +7,7 @@
 #include "launcher/doctor.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
+#include "launcher/version_floor.h"
 
 namespace holdall::launcher {
 namespace {
@@ -61,6 +62,7 @@ Obtained obtain(const ObtainOptions& options) {
   const std::string& name = options.common.name.empty() ? source.info().name : options.common.name;
   Store store = Store::open(options.common.store_root(), name, how);
   StoreLock lock = store.lock(options.common.lock_timeout());
+  if (trusted) require_version_floor(store, lock, trusted->release);
   if (!reader) {
     SpoolLimits limits{.max_bytes = options.max_size, .signed_bytes = {}};
     if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
@@ -71,7 +73,10 @@ Obtained obtain(const ObtainOptions& options) {
     throw Error(ErrorKind::kBadBundle, "'" + options.source + "' changed while it was read");
 
   InstallOptions install_options;
-  if (trusted) install_options.release_json = trusted->json;
+  if (trusted) {
+    install_options.release_json = trusted->json;
+    install_options.min_version = trusted->release.min_version;
+  }
   Progress progress("unpacking", options.common.verbosity);
   install_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   InstallResult result = install(store, lock, *reader, install_options);

@@ -3,7 +3,8 @@
 //
 //   ROOT/<name>/ lock staging/ trash/ partial/ control
 //                releases/<id>/{tree,toc,release.json,.lease}   gens/<n> → ../releases/<id>
-//                current → gens/<n>   good → gens/<m>   state/{trial.<n>+3-0, good.<n>, bad.<n>}
+//                current → gens/<n>   good → gens/<m>   state/{trial.<n>+3-0, good.<n>, bad.<n>,
+//                min_version.<bundle>}
 #pragma once
 
 #include <chrono>

@@ -107,6 +107,21 @@ cmp bare.tar.zst.release.json.minisig again.tar.zst.release.json.minisig || fail
 minisign -S -W -s bare.key -m bare.tar.zst.release.json -x bare.tar.zst.release.json.minisig >/dev/null
 expect 0 "$holdall" verify bare.tar.zst --key bare.pub
 
+# What a release says of older ones holds for the store that has had it, whatever it is called there.
+sed -i 's/"version": "1.0.0"/"version": "2.0.0"/' src/manifest.json
+expect 0 sign -o raised.tar.zst --sign bare.key --min-version 1.5
+sed -i 's/"version": "2.0.0"/"version": "1.0.0"/' src/manifest.json
+expect 0 "$holdall" install -q --name floor bare.tar.zst --key bare.pub
+old=$(cat out)
+expect 0 "$holdall" install -q --name floor raised.tar.zst --key bare.pub
+for source in bare.tar.zst -; do
+  expect 4 "$holdall" install --name floor "$source" --key bare.pub --release bare.tar.zst.release.json <bare.tar.zst
+  says "svc 1.0.0 is too old"; says "none below 1.5"
+done
+expect 0 "$holdall" use --name floor "$old"
+expect 0 "$holdall" install -q --name floor bare.tar.zst  # without a key: on the user's word
+expect 0 "$holdall" extract -q -C unbound bare.tar.zst --key bare.pub
+
 # The host's openssl.cnf is not read: it may load what is not there.
 printf 'openssl_conf = i\n[i]\nproviders = p\nconfig_diagnostics = 1\n[p]\nx = x\n[x]\nactivate = 1\nmodule = /nonexistent.so\n' >openssl.cnf
 OPENSSL_CONF=$PWD/openssl.cnf expect 0 sign -f -o again.tar.zst --sign bare.key

@@ -105,6 +105,24 @@ TEST_F(Crash, InstallIsWholeOrAbsent) {
                   whole);
 }
 
+TEST_F(Crash, AReleaseIsNeverThereWithoutItsVersionFloor) {
+  const Bytes archive = testing::bundle_of("1.0.0");
+  const auto floor = [&] { return testing::read(path() / "state/min_version.demo"); };
+  at_every_change(
+      [&](Store& store, const StoreLock& held) {
+        InstallOptions options;
+        options.threads = 1;
+        options.min_version = "0.9";
+        install(store, held, bundle::testing::open_bytes(archive), options);
+      },
+      [&] {
+        if (!open().releases().empty()) {
+          EXPECT_EQ(floor(), "0.9");
+        }
+      },
+      [&] { EXPECT_EQ(floor(), "0.9"); });
+}
+
 TEST_F(Crash, ReplacingADamagedCurrentReleaseNeverLeavesNone) {
   const Bytes archive = testing::bundle_of("1.0.0");
   const std::string id = good_version("1.0.0");

@@ -8,6 +8,8 @@
 
 #include "bundle/error.h"
 #include "bundle/model_digest.h"
+#include "launcher/collect.h"
+#include "launcher/version_floor.h"
 #include "tests/launcher/store_fixture.h"
 
 namespace holdall::launcher {
@@ -76,6 +78,53 @@ TEST_F(Install, KeepsWhatWasSignedOfAReleaseThatIsThereAlready) {
     EXPECT_EQ(testing::read(kept), json.empty() ? "{\"second\": 1}" : json);
   }
   EXPECT_EQ(testing::litter_in(path()), std::vector<std::string>{});
+}
+
+class VersionFloor : public Install {
+ protected:
+  void install_signed(const std::string& version, const std::string& min_version) {
+    Store store = open();
+    InstallOptions options;
+    options.min_version = min_version;
+    install(store, lock(store), bundle::testing::open_bytes(testing::bundle_of(version)), options);
+  }
+  void require(const std::string& version, const std::string& name = "demo") {
+    bundle::Release release;
+    release.name = name;
+    release.version = version;
+    Store store = open();
+    require_version_floor(store, lock(store), release);
+  }
+};
+
+TEST_F(VersionFloor, RefusesWhatIsBelowTheHighestThatTheStoreHasHad) {
+  EXPECT_NO_THROW(require("0.1"));
+  install_signed("2.0", "1.10");
+  install_signed("3.0", "1.9");
+  install_signed("4.0", "");
+  Store store = open();
+  store.activate(lock(store), open().releases().back().id);
+  collect(store, lock(store), {.keep = 1, .unused = true, .dry_run = false});
+  ASSERT_EQ(open().releases().size(), 1U);  // the floor outlives the release that set it
+  const std::string message = error_of(ErrorKind::kTrust, [&] { require("1.9"); });
+  EXPECT_NE(message.find("demo 1.9 is too old"), std::string::npos) << message;
+  EXPECT_NE(message.find("below 1.10"), std::string::npos) << message;
+  EXPECT_NO_THROW(require("1.10"));
+  EXPECT_NO_THROW(require("0.1", "another"));
+  EXPECT_EQ(testing::litter_in(path()), std::vector<std::string>{});
+}
+
+TEST_F(VersionFloor, RisesWithAReleaseThatIsThereAlready) {
+  install_signed("2.0", "");
+  install_signed("2.0", "2.0");
+  error_of(ErrorKind::kTrust, [&] { require("1.9"); });
+}
+
+TEST_F(VersionFloor, IsNotTakenForNoneWhereItCannotBeRead) {
+  install_signed("2.0", "2.0");
+  std::ofstream(path() / "state/min_version.demo", std::ios::trunc) << "";
+  const std::string message = error_of(ErrorKind::kStorage, [&] { require("2.0"); });
+  EXPECT_NE(message.find("min_version.demo' is damaged"), std::string::npos) << message;
 }
 
 TEST_F(Install, ReplacesADamagedRelease) {
