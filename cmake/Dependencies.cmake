@@ -30,6 +30,7 @@ holdall_static(holdall::archive archive nettle acl lzma zstd lz4 bz2 z)
 # uses are left out, and with them what they would need.
 target_link_options(holdall::archive INTERFACE "LINKER:--gc-sections")
 holdall_static(holdall::blake2 b2)
+holdall_static(holdall::cares cares)
 holdall_static(holdall::yaml yaml-cpp)
 
 if(HOLDALL_RUNTIME)

@@ -10,6 +10,7 @@
 #include "bundle/error.h"
 #include "launcher/commands.h"
 #include "launcher/doctor.h"
+#include "launcher/fetch_options.h"
 #include "launcher/options.h"
 #include "launcher/source.h"
 
@@ -20,6 +21,7 @@ struct Options {
   CommonOptions common;
   std::string source;
   DoctorOptions doctor;
+  FetchOptions fetch;
 };
 
 // The store's folder, or none: a doctor without a home still judges the rest.
@@ -42,7 +44,7 @@ int run_doctor(const Options& given) {
   options.allow_network_filesystem = given.common.allow_network_filesystem;
   check_folder(options.sysroot);
   std::optional<Source> source;
-  if (!given.source.empty()) source = Source::open(given.source);
+  if (!given.source.empty()) source = Source::open(given.source, given.fetch);
 
   const Diagnosis diagnosis = diagnose(source ? &source->info() : nullptr, options);
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
@@ -57,11 +59,13 @@ void add_doctor(CLI::App& app, CommandResult& result) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("doctor", "can this host run a bundle? what was found, needed, and what to do");
-  command->add_option("SOURCE", options->source, "a bundle file, an unpacked folder or -; none: the host alone");
+  command->add_option("SOURCE", options->source,
+                      "a bundle file, an https:// address, an unpacked folder or -; none: the host alone");
   command->add_flag("--allow-cpu", options->doctor.allow_cpu, "a bundle for CUDA may run on the CPU");
   command->add_option("--sysroot", options->doctor.sysroot,
                       "examine a captured host: the folder that stands for its root");
   command->add_option("--libcuda", options->doctor.libcuda, "the driver's libcuda.so.1, wherever it lies");
+  add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
   command->callback([options, &result] { result.exit_code = run_doctor(*options); });
 }

@@ -11,6 +11,7 @@
 #include "bundle/error.h"
 #include "bundle/extract.h"
 #include "launcher/commands.h"
+#include "launcher/fetch_options.h"
 #include "launcher/interrupt.h"
 #include "launcher/options.h"
 #include "launcher/progress.h"
@@ -29,6 +30,7 @@ struct ExtractCommandOptions {
   CommonOptions common;
   std::string source, folder;
   TrustOptions trust;
+  FetchOptions fetch;
 };
 
 // The destination: empty or made here; emptied again unless kept.
@@ -78,14 +80,15 @@ class Destination {
 };
 
 void extract_source(const ExtractCommandOptions& options) {
-  const Source source = Source::open(options.source);
-  const std::optional<SignedBundle> trusted = check_trust(source, options.trust, options.common.verbosity);
+  std::optional<SignedBundle> trusted = check_remote_trust(options.source, options.trust, options.fetch);
+  const Source source = Source::open(options.source, options.fetch, Source::PlainHttp::kAnywhere);
+  if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
   const InterruptGuard interrupt;
   Destination destination(options.folder);
   SpoolLimits limits;
   if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
   const bundle::Reader reader = source.reader(destination.path(), limits);
-  if (trusted) require_signed(trusted->release, reader, options.source);
+  if (trusted) require_signed(trusted->release, reader, source.given());
   Progress progress("unpacking", options.common.verbosity);
   bundle::ExtractOptions how;
   how.purpose = bundle::ExtractPurpose::kUnpack;
@@ -105,9 +108,11 @@ void add_extract(CLI::App& app, CommandResult& /*result*/) {
   CLI::App* command = app.add_subcommand(
       "extract",
       "unpack, verify and relocate into a folder, without a store; print its path; as tar, do not wait for the disk");
-  command->add_option("SOURCE", options->source, "bundle: a file, or - for standard input")->required();
+  command->add_option("SOURCE", options->source, "bundle: a file, an https:// address, or - for standard input")
+      ->required();
   command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
   add_trust_options(*command, options->trust);
+  add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
   command->callback([options] { extract_source(*options); });
 }

@@ -8,6 +8,7 @@
 
 #include "bundle/error.h"
 #include "launcher/commands.h"
+#include "launcher/fetch_options.h"
 #include "launcher/options.h"
 #include "launcher/progress.h"
 #include "launcher/source.h"
@@ -21,6 +22,7 @@ struct InspectOptions {
   CommonOptions common;
   std::string subject;
   bool files = false;
+  FetchOptions fetch;
 };
 
 struct Subject {
@@ -33,8 +35,9 @@ Subject open_subject(const InspectOptions& options) {
   const std::string& given = options.subject;
   const bool is_source = given == "-" || given.find('/') != std::string::npos || std::filesystem::exists(given);
   if (!is_source) return {open_installed(options.common, given).info(given), std::nullopt};
-  const Source source = Source::open(given);
+  const Source source = Source::open(given, options.fetch);
   Subject subject{source.info(), std::nullopt};
+  if (source.kind() == SourceKind::kRemote) subject.archive.emplace(bundle::Reader::open(source.bytes()));
   if (source.kind() == SourceKind::kFile || (source.kind() == SourceKind::kPipe && options.files))
     subject.archive.emplace(source.reader(std::filesystem::temp_directory_path().string(), {}));
   return subject;
@@ -148,8 +151,11 @@ void inspect(const InspectOptions& options) {
 void add_inspect(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand("inspect", "what a bundle is and needs; reads its first and last 64 KiB");
-  command->add_option("SOURCE|ID", options->subject, "a file, an unpacked folder, - or a release id")->required();
+  command
+      ->add_option("SOURCE|ID", options->subject, "a file, an https:// address, an unpacked folder, - or a release id")
+      ->required();
   command->add_flag("--files", options->files, "also every file; reads the table of contents");
+  add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
   command->callback([options] { inspect(*options); });
 }

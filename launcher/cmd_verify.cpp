@@ -8,6 +8,8 @@
 #include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
+#include "launcher/fetch/url.h"
+#include "launcher/fetch_options.h"
 #include "launcher/options.h"
 #include "launcher/progress.h"
 #include "launcher/source.h"
@@ -20,6 +22,7 @@ struct VerifyOptions {
   CommonOptions common;
   std::string subject;
   TrustOptions trust;
+  FetchOptions fetch;
 };
 
 bundle::VerifyReport verify_release(const VerifyOptions& options) {
@@ -32,14 +35,23 @@ bundle::VerifyReport verify_release(const VerifyOptions& options) {
   return report;
 }
 
-bundle::VerifyReport verify_source(const std::string& given) {
-  const Source source = Source::open(given);
+bundle::VerifyReport verify_source(const VerifyOptions& options) {
+  const Source source = Source::open(options.subject, options.fetch);
   return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), {}), 0);
 }
 
 // Who has signed it is settled before anything of it is parsed.
 bundle::VerifyReport verify_signed(const VerifyOptions& options, bundle::Release& release) {
-  release = load_signed(options.subject, options.trust).release;
+  release = load_signed(options.subject, options.trust, options.fetch).release;
+  if (is_remote(options.subject)) {
+    const Source source = Source::open(options.subject, options.fetch, Source::PlainHttp::kAnywhere);
+    SpoolLimits limits;
+    limits.signed_bytes = release.archive_bytes;
+    const bundle::Reader reader = source.reader(std::filesystem::temp_directory_path().string(), limits);
+    require_signed_bytes(release, *source.bytes(), source.given());
+    require_signed(release, reader, source.given());
+    return bundle::verify(reader, std::max(1U, std::thread::hardware_concurrency()));
+  }
   const std::shared_ptr<const bundle::RandomAccess> archive = bundle::open_file(options.subject);
   require_signed_bytes(release, *archive, options.subject);
   const bundle::Reader reader = bundle::Reader::open(archive);
@@ -58,7 +70,7 @@ int verify_subject(VerifyOptions& options, const CLI::App& command) {
                         "cannot check '" + options.subject + "' against a key: --key is for the file of an archive");
   bundle::Release release;
   const bundle::VerifyReport report = checks_signature ? verify_signed(options, release)
-                                      : is_source      ? verify_source(options.subject)
+                                      : is_source      ? verify_source(options)
                                                        : verify_release(options);
   if (options.common.json) {
     nlohmann::ordered_json result{{"ok", report.ok()},
@@ -81,8 +93,11 @@ int verify_subject(VerifyOptions& options, const CLI::App& command) {
 void add_verify(CLI::App& app, CommandResult& result) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "read every byte of an archive or of an installed release");
-  command->add_option("SOURCE|ID", options->subject, "a file, - for standard input, or a release id")->required();
+  command
+      ->add_option("SOURCE|ID", options->subject, "a file, an https:// address, - for standard input, or a release id")
+      ->required();
   add_signature_options(*command, options->trust);
+  add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
   command->callback([options, command, &result] { result.exit_code = verify_subject(*options, *command); });
 }

@@ -5,6 +5,7 @@
 
 #include "bundle/error.h"
 #include "launcher/doctor.h"
+#include "launcher/fetch_options.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
 #include "launcher/version_floor.h"
@@ -29,7 +30,8 @@ void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
 }  // namespace
 
 void add_obtain_options(CLI::App& command, ObtainOptions& options) {
-  command.add_option("SOURCE", options.source, "bundle: a file, or - for standard input")->required();
+  command.add_option("SOURCE", options.source, "bundle: a file, an https:// address, or - for standard input")
+      ->required();
   add_common_options(command, options.common);
   command
       .add_flag_callback(
@@ -38,22 +40,25 @@ void add_obtain_options(CLI::App& command, ObtainOptions& options) {
       ->excludes(command.get_option("--quiet"));
   command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
   add_trust_options(command, options.trust);
-  command.add_option("--max-size", options.max_size, "largest standard input to accept, e.g. 20GB [any]")
+  add_fetch_options(command, options.fetch);
+  command
+      .add_option("--max-size", options.max_size, "largest input to accept from a pipe or a server, e.g. 20GB [any]")
       ->transform(CLI::AsSizeValue(true));
 }
 
 Obtained obtain(const ObtainOptions& options) {
   const InterruptGuard interrupt;  // between the steps, too, a signal ends it with its own exit code
-  const Source source = Source::open(options.source);
-  const std::optional<SignedBundle> trusted = check_trust(source, options.trust, options.common.verbosity);
+  std::optional<SignedBundle> trusted = check_remote_trust(options.source, options.trust, options.fetch);
+  const Source source = Source::open(options.source, options.fetch, Source::PlainHttp::kAnywhere);
+  if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
   if (options.check) options.check(source.info());
   examine(source.info(), options);
   if (options.examined) options.examined();
   interrupt.check();
 
-  // A broken file is refused before there is a store; a pipe needs the store's partial/ first.
+  // A broken file is refused before there is a store; what comes by pipe or network needs the store's partial/.
   std::optional<bundle::Reader> reader;
-  if (source.kind() != SourceKind::kPipe) reader.emplace(source.reader({}, {}));
+  if (source.kind() == SourceKind::kFile || source.kind() == SourceKind::kFolder) reader.emplace(source.reader({}, {}));
   if (reader && trusted) require_signed(trusted->release, *reader, options.source);
   if (reader) require_installable(*reader);
 
@@ -64,13 +69,18 @@ Obtained obtain(const ObtainOptions& options) {
   StoreLock lock = store.lock(options.common.lock_timeout());
   if (trusted) require_version_floor(store, lock, trusted->release);
   if (!reader) {
-    SpoolLimits limits{.max_bytes = options.max_size, .signed_bytes = {}};
+    Progress progress("fetching", options.common.verbosity);
+    SpoolLimits limits{.max_bytes = options.max_size,
+                       .signed_bytes = {},
+                       .resumable = true,
+                       .fetched = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); }};
     if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
     reader.emplace(source.reader(store.path() + "/partial", limits));
-    if (trusted) require_signed(trusted->release, *reader, options.source);
+    if (trusted) require_signed(trusted->release, *reader, source.given());
+    require_installable(*reader);
   }
   if (to_json(reader->info()) != to_json(source.info()))
-    throw Error(ErrorKind::kBadBundle, "'" + options.source + "' changed while it was read");
+    throw Error(ErrorKind::kBadBundle, "'" + source.given() + "' changed while it was read");
 
   InstallOptions install_options;
   if (trusted) {
@@ -80,6 +90,7 @@ Obtained obtain(const ObtainOptions& options) {
   Progress progress("unpacking", options.common.verbosity);
   install_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   InstallResult result = install(store, lock, *reader, install_options);
+  source.forget_partial(store.path() + "/partial");
   interrupt.check();
   return {std::move(store), std::move(lock), std::move(result), source.info()};
 }

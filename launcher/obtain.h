@@ -17,6 +17,7 @@ struct ObtainOptions {
   std::string source;
   bool allow_cpu = false;
   TrustOptions trust;
+  FetchOptions fetch;
   std::uint64_t max_size = 0;                            // of standard input, bytes; 0: any
   std::function<void(const bundle::BundleInfo&)> check;  // may refuse, before the doctor and anything written
   std::function<void()> examined;                        // the doctor has let it pass

@@ -4,15 +4,19 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <span>
 
+#include "bundle/digest.h"
 #include "bundle/error.h"
 #include "bundle/file_io.h"
 #include "bundle/temporary_name.h"
 #include "launcher/disk.h"
+#include "launcher/fetch/url.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
 
@@ -125,7 +129,20 @@ bundle::BundleInfo info_of_head(std::span<const std::byte> head, const std::stri
 
 }  // namespace
 
-Source Source::open(const std::string& given) {
+Source Source::open(const std::string& given, const FetchOptions& fetch, PlainHttp plain) {
+  if (is_remote(given)) {
+    const Url url = parse_url(given);
+    if (!url.tls && !is_loopback(url) && plain == PlainHttp::kLoopback)
+      throw Error(ErrorKind::kTrust, "cannot trust '" + url.shown() + "': http:// proves no server: give https://");
+    Source source;
+    source.kind_ = SourceKind::kRemote;
+    source.given_ = url.shown();
+    source.remote_ = std::make_shared<RemoteArchive>(url, fetch);
+    const std::string place = url.origin() + url.path;
+    source.partial_ = bundle::to_hex(bundle::sha256(std::as_bytes(std::span(place))));
+    source.info_ = info_of_head(source.remote_->head(), source.given_);
+    return source;
+  }
   if (given.find("://") != std::string::npos)
     throw Error(ErrorKind::kUsage,
                 "cannot fetch '" + given +
@@ -154,12 +171,55 @@ bundle::Reader Source::reader(const std::string& spool_folder, const SpoolLimits
     throw Error(ErrorKind::kUsage, "cannot install the folder '" + given_ +
                                        "': only an archive carries the digests to install by: give the .tar.zst");
   try {
+    if (kind_ == SourceKind::kRemote) return fetched_reader(spool_folder, limits);
     return bundle::Reader::open(kind_ == SourceKind::kPipe ? spool(head_, spool_folder, limits)
                                                            : bundle::open_file(given_));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kBadBundle) throw;
     throw Error(error.kind(), "cannot read '" + given_ + "': " + error.what());
   }
+}
+
+// Every data frame is brought here; what lies there already is proven, by digest or checksum, before it counts.
+bundle::Reader Source::fetched_reader(const std::string& spool_folder, const SpoolLimits& limits) const {
+  const std::string path = spool_folder + "/" + partial_ + ".archive";
+  FileDescriptor file = limits.resumable
+                            ? FileDescriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600))
+                            : nameless_file(spool_folder);
+  if (!file) throw system_error(errno, "create", path);
+  remote_->keep_in(std::move(file), limits);
+  bundle::Reader reader = bundle::Reader::open(remote_);
+  std::vector<ByteRange> wanted;
+  std::vector<std::byte> scratch, content;
+  std::map<std::uint64_t, const bundle::Chunk*> chunks;
+  for (const bundle::Entry& entry : reader.toc().entries)
+    for (const bundle::Chunk& chunk : entry.chunks) chunks[chunk.frame_offset] = &chunk;
+  for (const bundle::Frame& frame : reader.frames()) {
+    const ByteRange range{frame.offset, frame.offset + frame.size};
+    wanted.push_back(range);
+    if (!remote_->adopt(range)) continue;
+    content.resize(frame.content);
+    try {
+      if (const auto chunk = chunks.find(frame.offset); chunk != chunks.end())
+        reader.read_chunk(*chunk->second, scratch, content);
+      else
+        reader.read_frame(frame, scratch, content);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kBadBundle) throw;
+      remote_->drop(range);
+    }
+  }
+  remote_->prefetch(std::move(wanted), limits.fetched);
+  return reader;
+}
+
+std::shared_ptr<const bundle::RandomAccess> Source::bytes() const {
+  if (remote_) return remote_;
+  return bundle::open_file(given_);
+}
+
+void Source::forget_partial(const std::string& spool_folder) const {
+  if (kind_ == SourceKind::kRemote) ::unlink((spool_folder + "/" + partial_ + ".archive").c_str());
 }
 
 }  // namespace holdall::launcher

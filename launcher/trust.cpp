@@ -8,6 +8,7 @@
 
 #include "bundle/error.h"
 #include "launcher/disk.h"
+#include "launcher/fetch/url.h"
 
 namespace holdall::launcher {
 namespace {
@@ -34,13 +35,25 @@ bundle::PublicKey load_public_key(const std::string& given) {
   return bundle::parse_public_key(read_small(given, kLargestKey), given);
 }
 
-std::string read_beside(const std::string& source, const std::string& path, std::size_t limit) {
+std::string shown(const std::string& given) {
+  return is_remote(given) ? parse_url(given).shown() : given;
+}
+
+// "SOURCE<suffix>", before the query of an address.
+std::string name_beside(const std::string& given, const std::string& suffix) {
+  if (!is_remote(given)) return given + suffix;
+  const Url url = beside(parse_url(given), suffix);
+  return url.origin() + url.target();
+}
+
+std::string read_beside(const std::string& source, const std::string& path, std::size_t limit,
+                        const FetchOptions& fetch) {
   try {
-    return read_small(path, limit);
+    return is_remote(path) ? fetch_small(parse_url(path), limit, fetch) : read_small(path, limit);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;
-    throw Error(ErrorKind::kTrust,
-                "cannot trust '" + source + "': there is no '" + path + "': get it from where the archive comes from");
+    throw Error(ErrorKind::kTrust, "cannot trust '" + shown(source) + "': there is no '" + shown(path) +
+                                       "': get it from where the archive comes from");
   }
 }
 
@@ -64,7 +77,7 @@ void add_signature_options(CLI::App& command, TrustOptions& options) {
 
 void add_trust_options(CLI::App& command, TrustOptions& options) {
   add_signature_options(command, options);
-  command.add_flag("--insecure", options.insecure, "accept standard input without a signature")
+  command.add_flag("--insecure", options.insecure, "accept standard input or an address without a signature")
       ->excludes(command.get_option("--key"));
 }
 
@@ -76,15 +89,17 @@ bool has_key(const TrustOptions& options) {
   return false;
 }
 
-SignedBundle load_signed(const std::string& source, const TrustOptions& options) {
+SignedBundle load_signed(const std::string& source, const TrustOptions& options, const FetchOptions& fetch) {
   const bundle::PublicKey key = load_public_key(options.key);
   if (options.release.empty() && source == "-")
     throw Error(ErrorKind::kUsage, "cannot check '-' against a key: say with --release where its release.json is");
   bundle::SignedRelease files;
-  files.json_name = options.release.empty() ? source + ".release.json" : options.release;
-  files.signature_name = files.json_name + ".minisig";
-  files.json = read_beside(source, files.json_name, kLargestRelease);
-  files.signature = read_beside(source, files.signature_name, kLargestSignature);
+  files.json_name = options.release.empty() ? name_beside(source, ".release.json") : options.release;
+  files.signature_name = name_beside(files.json_name, ".minisig");
+  files.json = read_beside(source, files.json_name, kLargestRelease, fetch);
+  files.signature = read_beside(source, files.signature_name, kLargestSignature, fetch);
+  files.json_name = shown(files.json_name);
+  files.signature_name = shown(files.signature_name);
   bundle::Release release = verify_release(files, key, std::time(nullptr));
   return {std::move(release), std::move(files.json)};
 }
@@ -100,6 +115,16 @@ std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions
     std::cerr << "warning: the signature of '" << source.given()
               << "' was not checked (--key): accepted because it is a local file\n";
   return std::nullopt;
+}
+
+std::optional<SignedBundle> check_remote_trust(const std::string& given, const TrustOptions& options,
+                                               const FetchOptions& fetch) {
+  if (!is_remote(given)) return std::nullopt;
+  if (has_key(options)) return load_signed(given, options, fetch);
+  if (options.insecure) return std::nullopt;
+  throw Error(ErrorKind::kTrust, "cannot trust '" + shown(given) +
+                                     "': a bundle from a server needs a signature: give --key, or --insecure to accept "
+                                     "it as it is");
 }
 
 void require_signed(const bundle::Release& release, const bundle::Reader& archive, const std::string& name) {

@@ -31,11 +31,16 @@ struct SignedBundle {
 
 // With a key: what that key has signed. Throws Error{kTrust} if one of the two files is missing, malformed, expired or
 // not signed with it, Error{kNotFound, kStorage} for the key. Reads nothing of the bundle.
-SignedBundle load_signed(const std::string& source, const TrustOptions& options);
+SignedBundle load_signed(const std::string& source, const TrustOptions& options, const FetchOptions& fetch = {});
 
 // With a key, load_signed(). Without one, a local file gets a line of warning, and a pipe is refused with Error{kTrust}
 // unless --insecure is given.
 std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions& options, Verbosity verbosity);
+
+// The same for what is to be fetched, before anything of it is: refused without a key unless --insecure is given. Of
+// any other source: nothing, it is opened first.
+std::optional<SignedBundle> check_remote_trust(const std::string& given, const TrustOptions& options,
+                                               const FetchOptions& fetch);
 
 // Throw Error{kTrust} unless the archive called `name` is the one that was signed. The first compares its table of
 // contents: enough for whoever takes nothing from the archive but what that table proves. (The times of the files are

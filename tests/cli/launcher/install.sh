@@ -32,9 +32,10 @@ says "--max-size"
 # Sources that are none.
 expect 7 holdall install absent.tar.zst
 says "'absent.tar.zst'"
-expect 2 holdall install https://example.invalid/demo.tar.zst
-says "not available in this version"
+expect 4 holdall install https://example.invalid/demo.tar.zst
+says "--insecure"
 expect 2 holdall install oci://example.invalid/demo:1
+says "not available in this version"
 expect 3 holdall install "$HOLDALL_SOURCE/tests/cli/launcher/install.sh"
 expect 3 holdall install /dev/null
 expect 2 holdall install
