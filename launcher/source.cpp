@@ -209,7 +209,7 @@ bundle::Reader Source::fetched_reader(const std::string& spool_folder, const Spo
       remote_->drop(range);
     }
   }
-  remote_->prefetch(std::move(wanted), limits.fetched);
+  remote_->prefetch(wanted, limits.fetched);
   return reader;
 }
 

@@ -312,7 +312,7 @@ void RemoteArchive::drop(const ByteRange& range) {
   state_->held.remove(range);
 }
 
-void RemoteArchive::prefetch(std::vector<ByteRange> wanted,
+void RemoteArchive::prefetch(const std::vector<ByteRange>& wanted,
                              const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   State& state = *state_;
   std::vector<ByteRange> pieces;

@@ -40,7 +40,8 @@ class RemoteArchive : public bundle::RandomAccess {
   void drop(const ByteRange& range);
 
   // Fetches what of `wanted` (in order) is not there, over several connections; small gaps come with it.
-  void prefetch(std::vector<ByteRange> wanted, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  void prefetch(const std::vector<ByteRange>& wanted,
+                const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
   std::uint64_t size() const override;
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override;
