@@ -13,30 +13,29 @@ template <class T>
 struct Kind;
 template <>
 struct Kind<bool> {
-  static constexpr const char* kName = "true or false";
+  static std::string name() { return "true or false"; }
   static bool is(const json& value) { return value.is_boolean(); }
 };
 template <>
 struct Kind<std::int64_t> {
-  static constexpr const char* kName = "a whole number";
+  static std::string name() { return "a whole number"; }
   static bool is(const json& value) {
     return value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX);
   }
 };
 template <>
 struct Kind<double> {
-  static constexpr const char* kName = "a number";
+  static std::string name() { return "a number"; }
   static bool is(const json& value) { return value.is_number(); }
 };
 template <>
 struct Kind<std::string> {
-  static constexpr const char* kName = "a string";
+  static std::string name() { return "a string"; }
   static bool is(const json& value) { return value.is_string(); }
 };
 template <class T>
 struct Kind<std::vector<T>> {
-  static inline const std::string kText = std::string("a list, each element ") + Kind<T>::kName;
-  static inline const char* const kName = kText.c_str();
+  static std::string name() { return "a list, each element " + Kind<T>::name(); }
   static bool is(const json& value) {
     if (!value.is_array()) return false;
     for (const auto& element : value)
@@ -82,14 +81,14 @@ template <class T>
 std::optional<T> Config::find(const std::string& pointer) const {
   const json* value = document_->at(pointer);
   if (value == nullptr) return std::nullopt;
-  if (!Kind<T>::is(*value)) refuse(pointer, "is " + shortened(*value) + ", needed " + Kind<T>::kName);
+  if (!Kind<T>::is(*value)) refuse(pointer, "is " + shortened(*value) + ", needed " + Kind<T>::name());
   return value->get<T>();
 }
 
 template <class T>
 T Config::get(const std::string& pointer) const {
   auto value = find<T>(pointer);
-  if (!value) refuse(pointer, std::string("is missing, needed ") + Kind<T>::kName);
+  if (!value) refuse(pointer, "is missing, needed " + Kind<T>::name());
   return *std::move(value);
 }
 
