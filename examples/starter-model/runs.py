@@ -13,9 +13,11 @@ import torch
 
 class Run:
     """The folder of one training: `NAME.pt` (the last state, replaced whole) and `NAME.json` (a list of log records). One
-    process at a time may be its writer: a second one is refused."""
+    process at a time may be its writer: a second one is refused. `arguments` are those that the outcome depends on, by name:
+    a state of others is refused too."""
 
-    def __init__(self, folder, name, writer=True):
+    def __init__(self, folder, name, arguments, writer=True):
+        self.arguments = dict(arguments)
         self.state_file = pathlib.Path(folder) / f"{name}.pt"
         self.log_file = pathlib.Path(folder) / f"{name}.json"
         self.state_file.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +36,10 @@ class Run:
         if not self.state_file.exists():
             return None
         state = torch.load(self.state_file, weights_only=True)
+        theirs = state.pop("arguments")
+        if others := [name for name in sorted(theirs | self.arguments) if theirs.get(name) != self.arguments.get(name)]:
+            sys.exit(f"'{self.state_file}' was trained with {words(theirs, others)}, not {words(self.arguments, others)}: give what it "
+                     "was trained with, or another folder")
         self.records = state.pop("records")
         self.before = state.pop("spent")
         return state
@@ -48,9 +54,15 @@ class Run:
         print(json.dumps(record), flush=True)
 
     def save(self, **state):
-        whole(self.state_file, lambda file: torch.save(state | {"records": self.records, "spent": self.spent()}, file))
+        whole(self.state_file, lambda file: torch.save(
+            state | {"arguments": self.arguments, "records": self.records, "spent": self.spent()}, file))
         text = "[\n" + ",\n".join(json.dumps(record) for record in self.records) + "\n]\n"
         whole(self.log_file, lambda file: file.write_text(text))
+
+
+def words(arguments, names):
+    """Some of the arguments, as the command line has them."""
+    return " ".join(f"--{name.replace('_', '-')} {arguments.get(name)}" for name in names)
 
 
 def digest(weights):
@@ -63,10 +75,22 @@ def digest(weights):
 
 
 def whole(file, write):
-    """Calls write(temporary) and renames it to `file`, so that a reader sees the old content or the new."""
+    """Calls write(temporary) and renames it to `file`: a reader, and a machine that lost its power, sees the old content or
+    the new."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     write(temporary)
+    synchronise(temporary)
     temporary.rename(file)
+    synchronise(file.parent)
+
+
+def synchronise(path):
+    """Returns when a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def rate(step, steps, warm_up, hold=0.4):

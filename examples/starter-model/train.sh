@@ -27,11 +27,11 @@ if [ $smoke = 1 ]; then
   fi
   autoencoder=(--steps 8 --batch 8 --log-every 4)
   editor=(--read-steps 2 --steps 4 --batch 6 --log-every 2 --judge-every 4 --judge-count 5)
-  figures=(--count 10)
+  figures=(--count 10 --no-gate)
 else
   state=${state:-${HOLDALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdall}/starter-model}
-  # Meant for two quiet cores and three hours: a few minutes for the autoencoder, 900,000 samples for the editor.
-  autoencoder=(--steps 3000)
+  # Meant for two quiet cores and three hours: a quarter of an hour for the autoencoder, 900,000 samples for the editor.
+  autoencoder=()
   editor=(--steps $((900000 / 32 / workers)))
   figures=(--count 400)
 fi

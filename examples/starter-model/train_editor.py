@@ -30,6 +30,7 @@ REUSE = 3  # times a pair is used on average, each time with a new phrasing and 
 CHANGED = 4.0  # weight of the tokens that the edit changes
 CERTAIN = 0.5  # share of samples at sigma 1, where the edit is decided
 GUIDE = 1.0  # weight of each of the guide losses: enough to be heard beside the flow's
+OUTCOME = ("steps", "batch", "workers", "rate", "warm_up", "read_steps", "average", "seed")  # the arguments that it depends on
 GUIDED = (1, 2)  # blocks after which the image stream is asked what it knows
 TOKEN_CELLS = torch.tensor([(i // 4 // 2) * 2 + (i % 4) // 2 for i in range(TOKENS)])
 
@@ -288,7 +289,7 @@ def train(worker, args):
     guide = Guide()
     optimizer = optimizer_for(editor, guide, args.rate, worker, args.workers)
     parameters = [*trained(editor).values(), *guide.parameters()]
-    run, step = runs.Run(args.state, args.name, writer=worker == 0), 0
+    run, step = runs.Run(args.state, args.name, {name: getattr(args, name) for name in OUTCOME}, writer=worker == 0), 0
     if state := run.load():
         editor.restore(state, run.state_file)
         guide.load_state_dict(state["guide"])

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import unittest
 import warnings
+from unittest import mock
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "examples/starter-model"
 sys.path.insert(0, str(FOLDER))
@@ -34,6 +35,7 @@ import phrases  # noqa: E402
 import released  # noqa: E402
 import runs  # noqa: E402
 import scenes  # noqa: E402
+import train_autoencoder  # noqa: E402
 import train_editor  # noqa: E402
 
 logging.set_verbosity_error()
@@ -164,6 +166,80 @@ class Checker(unittest.TestCase):
             self.assertFalse(checker.judge(np.full((64, 64, 3), (255, 0, 255)), scene, edit)[0])
 
 
+class Figures(unittest.TestCase):
+    """Which figures a released checkpoint needs."""
+
+    def good(self):
+        part = {"n": 300, "passed": 0.95, "kind": dict.fromkeys(scenes.KINDS, 0.9), "language": {"en": 0.97, "zh": 0.93}}
+        return json.loads(json.dumps({
+            "calibration": {"truth_through_autoencoder": 0.97, "unedited": 0.02, "autoencoder_psnr": 33.0},
+            "seen": part, "held_out": part, "free": {"n": 50, "passed": 0.7}}))
+
+    def test_good_ones_fall_short_of_nothing(self):
+        self.assertEqual(evaluate.shortfalls(self.good()), [])
+
+    def test_each_that_falls_short_is_named(self):
+        for path, value in {
+                ("calibration", "truth_through_autoencoder"): 0.969, ("calibration", "autoencoder_psnr"): 32.9,
+                ("seen", "n"): 299, ("held_out", "n"): 299, ("seen", "passed"): 0.899, ("held_out", "passed"): 0.799,
+                ("free", "passed"): 0.699}.items():
+            figures = self.good()
+            figures[path[0]][path[1]] = value
+            self.assertRegex("".join(evaluate.shortfalls(figures)), rf"{path[1]} is {value}, needed at least")
+        for name, too_few in (("seen", 0.79), ("held_out", 0.64)):
+            for kind in scenes.KINDS:
+                figures = self.good()
+                figures[name]["kind"][kind] = too_few
+                self.assertEqual(len(evaluate.shortfalls(figures)), 1, (name, kind))
+        figures = self.good()
+        figures["calibration"]["unedited"] = 0.03
+        self.assertIn("unedited", evaluate.shortfalls(figures)[0])
+        figures = self.good()
+        figures["held_out"]["language"] = {"en": 0.91, "zh": 0.97}
+        self.assertIn("0.06 apart", evaluate.shortfalls(figures)[0])
+
+    def test_none_at_all_fall_short(self):
+        figures = self.good()
+        figures["calibration"]["truth_through_autoencoder"] = float("nan")
+        self.assertTrue(evaluate.shortfalls(figures))
+
+
+class Figures(unittest.TestCase):
+    """Which figures a released checkpoint needs."""
+
+    def good(self):
+        part = {"n": 300, "passed": 0.95, "kind": dict.fromkeys(scenes.KINDS, 0.9), "language": {"en": 0.97, "zh": 0.93}}
+        return json.loads(json.dumps({
+            "calibration": {"truth_through_autoencoder": 0.97, "unedited": 0.02, "autoencoder_psnr": 33.0},
+            "seen": part, "held_out": part, "free": {"n": 50, "passed": 0.7}}))
+
+    def test_good_ones_fall_short_of_nothing(self):
+        self.assertEqual(evaluate.shortfalls(self.good()), [])
+
+    def test_each_that_falls_short_is_named(self):
+        for (part, name), value in {
+                ("calibration", "truth_through_autoencoder"): 0.969, ("calibration", "autoencoder_psnr"): 32.9,
+                ("calibration", "truth_through_autoencoder"): float("nan"),
+                ("seen", "n"): 299, ("held_out", "n"): 299, ("seen", "passed"): 0.899, ("held_out", "passed"): 0.799,
+                ("free", "passed"): 0.699}.items():
+            figures = self.good()
+            figures[part][name] = value
+            found = evaluate.shortfalls(figures)
+            self.assertEqual(len(found), 1, found)
+            self.assertRegex(found[0], rf"{name} is {value}, needed at least")
+        for part, too_few in (("seen", 0.79), ("held_out", 0.64)):
+            for kind in scenes.KINDS:
+                figures = self.good()
+                figures[part]["kind"][kind] = too_few
+                self.assertEqual(evaluate.shortfalls(figures)[0].split(" is ")[0], f"{part}.kind.{kind}")
+        figures = self.good()
+        figures["calibration"]["unedited"] = 0.03
+        self.assertIn("unedited", evaluate.shortfalls(figures)[0])
+        figures = self.good()
+        figures["held_out"]["language"] = {"en": 0.91, "zh": 0.97}
+        self.assertIn("0.06 apart", evaluate.shortfalls(figures)[0])
+
+
 class FastPath(unittest.TestCase):
     def test_it_makes_the_pictures_of_the_released_pipeline(self):
         torch.manual_seed(0)
@@ -242,6 +318,16 @@ class Training(unittest.TestCase):
         self.assertEqual(figures["calibration"]["unedited"], 0)
         self.assertIn("seed", figures)
 
+    def test_a_model_that_edits_nothing_is_not_good_enough_to_be_released(self):
+        with contextlib.redirect_stdout(io.StringIO()) as printed, self.assertRaisesRegex(SystemExit, "seen.passed is 0.0, needed"):
+            evaluate.main(["--state", str(self.state), "--count", "5"])
+        self.assertIn('"seen"', printed.getvalue())
+
+    def test_a_model_that_edits_nothing_is_not_good_enough_to_be_released(self):
+        with contextlib.redirect_stdout(io.StringIO()) as printed, self.assertRaisesRegex(SystemExit, "seen.passed is 0.0, needed"):
+            evaluate.main(["--state", str(self.state), "--count", "5"])
+        self.assertIn('"seen"', printed.getvalue())
+
     def test_the_checkpoint_is_the_released_layout_and_computes_the_same(self):
         checkpoint = self.state / "checkpoint"
         size = sum(file.stat().st_size for file in checkpoint.rglob("*") if file.is_file())
@@ -275,12 +361,14 @@ class Training(unittest.TestCase):
     def test_a_state_of_another_autoencoder_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            (folder / "editor.pt").write_bytes((self.state / "editor.pt").read_bytes())
+            arguments = train_editor.arguments(["--state", str(folder), "--workers", "1", "--steps", "4"])
+            state = torch.load(self.state / "editor.pt", weights_only=True)
+            torch.save(state | {"arguments": {name: getattr(arguments, name) for name in train_editor.OUTCOME}}, folder / "editor.pt")
             other = torch.load(self.state / "autoencoder.pt", weights_only=True)
             next(iter(other["model"].values())).add_(1)
             torch.save(other, folder / "autoencoder.pt")
             with self.assertRaisesRegex(SystemExit, "editor.pt' was trained with another autoencoder"):
-                train_editor.train(0, train_editor.arguments(["--state", str(folder), "--workers", "1", "--steps", "4"]))
+                train_editor.train(0, arguments)
             with self.assertRaisesRegex(SystemExit, "another autoencoder"):
                 evaluate.from_state(folder)
         state = torch.load(self.state / "editor.pt", weights_only=True)
@@ -288,11 +376,37 @@ class Training(unittest.TestCase):
 
     def test_a_second_training_in_the_same_folder_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
-            first = runs.Run(folder, "editor")
+            first = runs.Run(folder, "editor", {})
             with self.assertRaisesRegex(SystemExit, "written by another training"):
-                runs.Run(folder, "editor")
+                runs.Run(folder, "editor", {})
             first.lock.close()
-            runs.Run(folder, "editor").lock.close()
+            runs.Run(folder, "editor", {}).lock.close()
+
+    def test_a_training_goes_on_with_its_own_arguments_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("autoencoder.pt", "editor.pt"):
+                (pathlib.Path(folder) / name).write_bytes((self.state / name).read_bytes())
+            with self.assertRaisesRegex(SystemExit, "editor.pt' was trained with --batch 6 --workers 2, not --batch 5 --workers 1: "):
+                train_editor.train(0, train_editor.arguments([
+                    "--state", folder, "--read-steps", "2", "--steps", "4", "--batch", "5", "--workers", "1"]))
+            gc.collect()  # closes the lock
+            with self.assertRaisesRegex(SystemExit, "autoencoder.pt' was trained with --steps 8, not --steps 9: "):
+                train_autoencoder.main(["--state", folder, "--steps", "9", "--batch", "8"])
+
+    def test_a_state_is_on_the_disk_before_it_takes_the_old_ones_place(self):
+        calls, rename = [], pathlib.Path.rename
+
+        def renamed(path, target):
+            calls.append("rename")
+            return rename(path, target)
+
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch("os.fsync", lambda descriptor: calls.append(os.readlink(f"/proc/self/fd/{descriptor}"))), \
+                mock.patch.object(pathlib.Path, "rename", renamed):
+            folder = pathlib.Path(folder).resolve()
+            runs.whole(folder / "state", lambda file: file.write_text("new"))
+            self.assertEqual((folder / "state").read_text(), "new")
+        self.assertEqual(calls, [str(folder / f".state.{os.getpid()}"), "rename", str(folder)])
 
     def test_two_workers_learn_from_twice_the_samples(self):
         state = torch.load(self.state / "editor.pt", weights_only=True)
