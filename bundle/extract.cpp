@@ -1,6 +1,6 @@
-// Unpacking, in four steps: the tar headers against the TOC and the folders; then every chunk, by all threads at once;
-// then links; then modes and durability of the folders, bottom-up. Only paths of the validated TOC are created, and
-// only through SafeFolder.
+// Unpacking, in five steps: the tar headers against the TOC and the folders; then the files that the machine has
+// already (KnownContent); then every chunk of the others, by all threads at once; then links; then modes and durability
+// of the folders, bottom-up. Only paths of the validated TOC are created, and only through SafeFolder.
 //
 // A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk and writes
 // it. That proves the bytes: the chunks of the TOC are the file, without gap or overlap. That the TOC's digest of the
@@ -31,6 +31,7 @@
 
 #include "bundle/chunk_order.h"
 #include "bundle/error.h"
+#include "bundle/file_descriptor.h"
 #include "bundle/file_sink.h"
 #include "bundle/limits.h"
 #include "bundle/member_path.h"
@@ -128,6 +129,7 @@ struct File {
   FileSink sink;
   OrderedHash hash;
   std::atomic<std::size_t> unwritten;  // chunks
+  bool copied = false;                 // whole, from what is known
 };
 
 class Extraction {
@@ -212,6 +214,7 @@ class Extraction {
         finisher = std::jthread([this] { guarded([this] { finish_files(); }); });
       } catch (const std::system_error&) {  // no thread is to be had: see below
       }
+      if (options_.known != nullptr) run_in_threads(threads_, [this](unsigned) { guarded([this] { copy_known(); }); });
       run_in_threads(threads_, [this](unsigned thread) { guarded([this, thread] { work(thread); }); });
       proven_.finish();
     }
@@ -232,6 +235,22 @@ class Extraction {
     }
   }
 
+  // Files that this machine has whole. One that has changed meanwhile is overwritten later, chunk by chunk.
+  void copy_known() {
+    for (std::size_t i; (i = next_known_++) < toc_.entries.size() && !stopped_;) {
+      const Entry& entry = toc_.entries[i];
+      if (!files_[i] || entry.chunks.empty() || !entry.relocations.empty()) continue;
+      const FileDescriptor file = options_.known->open_whole(entry.digest, entry.size);
+      if (!file) continue;
+      announce("create", entry.path);
+      announce("write", entry.path);
+      if (files_[i]->sink.copy_from(file.get()) != entry.digest) continue;
+      files_[i]->copied = true;
+      report(entry.size);
+      reveal(i, entry.digest);
+    }
+  }
+
   void work(unsigned thread) {
     std::vector<std::byte> scratch;
     for (std::size_t i; (i = next_small_++) < toc_.entries.size() && !stopped_;)
@@ -242,7 +261,7 @@ class Extraction {
       const auto task = order_.next(thread);
       if (!task) return free_.put(*buffer);
       const auto [entry, chunk] = *task;
-      if (is_text(toc_.entries[entry]))
+      if (is_text(toc_.entries[entry]) || files_[entry]->copied)
         free_.put(*buffer);
       else
         write_chunk(entry, chunk, **buffer, scratch);
@@ -250,6 +269,7 @@ class Extraction {
   }
 
   void read(const Entry& entry, const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const {
+    if (options_.known != nullptr && options_.known->read(chunk.digest, out)) return;
     try {
       reader_.read_chunk(chunk, scratch, out);
     } catch (const Error& error) {
@@ -428,7 +448,7 @@ class Extraction {
   std::vector<std::unique_ptr<File>> files_;  // by index of the entry; null for other types
   std::vector<InstalledFile> records_;
   ChunkOrder order_;
-  std::atomic<std::size_t> next_small_{0};
+  std::atomic<std::size_t> next_known_{0}, next_small_{0};
   std::atomic<std::uint64_t> done_{0};
   std::atomic<bool> stopped_{false};
   Channel<Buffer*> free_;

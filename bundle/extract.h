@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bundle/known_content.h"
 #include "bundle/reader.h"
 
 namespace holdall::bundle {
@@ -22,6 +23,7 @@ struct ExtractOptions {
   std::string prefix;    // absolute path where the tree will live in the end; relocations write it and, where the
                          // archive keeps everything under one folder, that folder
   unsigned threads = 0;  // 0: all processors
+  const KnownContent* known = nullptr;  // asked before the archive is read; null: nothing is known
   // Called before each change to the disk, from any of the threads: tests kill the process there.
   std::function<void(std::string_view call, std::string_view path)> before_change;
   // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.
@@ -37,9 +39,11 @@ struct InstalledFile {
 };
 
 // `directory_fd` is an empty folder. Nothing outside it is touched, whatever the archive says. The tar stream's headers
-// are compared with the TOC. A prefix that does not suit every file is refused before anything is written. A bundle
-// with a relocation list gets what it names and the TOC does not: links to programs of the host and, if it lists files,
-// kPrefixPath. On any failure the caller removes the folder. Throws Error{kBadBundle, kStorage}.
+// that are here
+// (RandomAccess::is_here) are compared with the TOC. A prefix that does not suit every file is refused before anything
+// is written. A bundle with a relocation list gets what it names and the TOC does not: links to programs of the host
+// and, if it lists files, kPrefixPath. On any failure the caller removes the folder. Throws Error{kBadBundle,
+// kStorage}.
 std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options);
 
 }  // namespace holdall::bundle

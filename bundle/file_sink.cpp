@@ -1,6 +1,8 @@
 #include "bundle/file_sink.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,10 +50,38 @@ void FileSink::create(std::uint64_t size) {
   const std::lock_guard lock(mutex_);
   if (fd_ >= 0) return;
   fd_ = folder_.create_file(entry_.path);
-  // Not every filesystem can reserve; a full disk is then met while writing.
+  reserve(size);
+}
+
+void FileSink::reserve(std::uint64_t size) const {
+  // Not every filesystem can; a full disk is then met while writing.
   if (size != 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(size)) != 0 && errno != EOPNOTSUPP && errno != ENOSYS &&
       errno != EINTR)
     throw system_error(errno, "reserve space for", entry_.path);
+}
+
+Digest FileSink::copy_from(int file) {
+  create(0);
+  if (::ioctl(fd_, FICLONE, file) == 0) {
+    if (::ftruncate(fd_, static_cast<off_t>(entry_.size)) != 0)
+      throw system_error(errno, "set the size of", entry_.path);
+    return digest_of_contents();
+  }
+  reserve(entry_.size);
+  Sha256 hash;
+  std::vector<std::byte> block(static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, entry_.size)));
+  for (std::uint64_t offset = 0; offset < entry_.size;) {
+    const ssize_t got = pread_all(file, block, offset);
+    if (got < 0) throw system_error(errno, "read what is to be", entry_.path);
+    if (got == 0) break;
+    const auto bytes = std::span<const std::byte>(block).first(
+        std::min(static_cast<std::size_t>(got), static_cast<std::size_t>(entry_.size - offset)));
+    hash.update(bytes);
+    write(offset, bytes);
+    start_writeback(offset, bytes.size());
+    offset += bytes.size();
+  }
+  return hash.finish();
 }
 
 void FileSink::write(std::uint64_t offset, std::span<const std::byte> bytes) {

@@ -25,6 +25,10 @@ class FileSink {
   // Creates the file at the first call, with its space reserved. Thread-safe.
   void create(std::uint64_t size);
 
+  // Instead of create() and write(): makes the file what `file` is, as large as the entry. Its blocks are shared where
+  // the filesystem can, else copied. Returns the digest of what is there now.
+  Digest copy_from(int file);
+
   // Thread-safe for ranges that do not overlap.
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void start_writeback(std::uint64_t offset, std::uint64_t size);  // so that little is left to sync(); may do nothing
@@ -40,6 +44,8 @@ class FileSink {
   void close();  // checked
 
  private:
+  void reserve(std::uint64_t size) const;
+
   const SafeFolder& folder_;
   const Entry& entry_;
   std::mutex mutex_;

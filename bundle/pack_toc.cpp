@@ -73,4 +73,15 @@ PackedToc pack_toc(const std::function<void(const EntryVisitor&)>& for_each_entr
   return packed;
 }
 
+Toc unpack_toc(std::span<const std::byte> frame) {
+  const unsigned long long claimed = ZSTD_getFrameContentSize(frame.data(), frame.size());
+  if (claimed > kMaxTocBytes) throw Error(ErrorKind::kBadBundle, "bad TOC: its size is missing or too large");
+  if (ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size())
+    throw Error(ErrorKind::kBadBundle, "bad TOC: it is not one frame");
+  std::string json(static_cast<std::size_t>(claimed), '\0');
+  const std::size_t size = ZSTD_decompress(json.data(), json.size(), frame.data(), frame.size());
+  if (ZSTD_isError(size) || size != json.size()) throw Error(ErrorKind::kBadBundle, "bad TOC: it does not decompress");
+  return parse_toc(json);
+}
+
 }  // namespace holdall::bundle

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "bundle/toc.h"
@@ -19,5 +20,8 @@ struct PackedToc {
 // first time to know its size. `level` is zstd's. Throws Error{kCannotPack} if there are too many entries for one TOC.
 using EntryVisitor = std::function<void(const Entry&)>;
 PackedToc pack_toc(const std::function<void(const EntryVisitor&)>& for_each_entry, int level);
+
+// The inverse, of untrusted bytes. Throws Error{kBadBundle}, as parse_toc() does too.
+Toc unpack_toc(std::span<const std::byte> frame);
 
 }  // namespace holdall::bundle

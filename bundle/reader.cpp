@@ -10,6 +10,7 @@
 #include "bundle/error.h"
 #include "bundle/frame.h"
 #include "bundle/limits.h"
+#include "bundle/pack_toc.h"
 #include "bundle/seek_table.h"
 #include "bundle/tar_header.h"
 
@@ -134,16 +135,9 @@ void Reader::State::load() {
   }
   const auto compressed = std::span<const std::byte>(packed).subspan(kSkippableHeader);
   take_digest(compressed);
-  const unsigned long long claimed = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
-  if (claimed != footer.toc_uncompressed_size ||
-      ZSTD_findFrameCompressedSize(compressed.data(), compressed.size()) != compressed.size()) {
+  if (ZSTD_getFrameContentSize(compressed.data(), compressed.size()) != footer.toc_uncompressed_size)
     bad("bad TOC: its size differs from the footer's");
-  }
-  std::string json(static_cast<std::size_t>(footer.toc_uncompressed_size), '\0');
-  const std::size_t size = ZSTD_decompress(json.data(), json.size(), compressed.data(), compressed.size());
-  if (ZSTD_isError(size) || size != json.size()) bad("bad TOC: it does not decompress");
-
-  Toc parsed = parse_toc(json);
+  Toc parsed = unpack_toc(compressed);
   frames.clear();
   frames.reserve(entries.size() - 2);
   std::uint64_t offset = 0;
@@ -258,6 +252,10 @@ std::string Reader::release_id() const {
 
 void Reader::read_frame(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) const {
   state_->decode(frame, scratch, out);
+}
+
+bool Reader::is_here(const Frame& frame) const {
+  return state_->archive->is_here(frame.offset, frame.size);
 }
 
 void Reader::read_chunk(const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const {

@@ -20,6 +20,8 @@ class RandomAccess {
   virtual ~RandomAccess() = default;
   virtual std::uint64_t size() const = 0;
   virtual void read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
+  // False: reading that would fetch it first.
+  virtual bool is_here(std::uint64_t /*offset*/, std::uint64_t /*size*/) const { return true; }
 };
 
 // Throws Error{kNotFound} or Error{kStorage}.
@@ -65,6 +67,7 @@ class Reader {
   // Decompresses one frame into `out` (exactly frame.content bytes) and checks it against the seek table.
   // Throws Error{kBadBundle} naming nothing.
   void read_frame(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) const;
+  bool is_here(const Frame& frame) const;  // as RandomAccess says
 
   // Decompresses one chunk into `out` (exactly chunk.size bytes) and checks its digest. `scratch` is reused between
   // calls of one thread. Throws Error{kBadBundle} naming nothing: callers add the path.

@@ -30,6 +30,19 @@ class Glue {
     }
   }
 
+  // Whether all frames up to the payload of `next` (null: to the end) are here; if not, they are passed over.
+  bool is_here_until(const Entry* next) {
+    bool here = true;
+    std::size_t end = index_;
+    for (; end < reader_.frames().size(); ++end) {
+      const Frame& frame = reader_.frames()[end];
+      if (next != nullptr && frame.offset >= next->chunks.front().frame_offset) break;
+      here = here && reader_.is_here(frame);
+    }
+    if (!here) index_ = end;
+    return here;
+  }
+
   // The payload of `entry` comes now; what follows is glue until the next file's.
   void skip_payload(const Entry& entry) {
     if (at_ != content_.size()) bad("its frames do not begin behind its tar header");
@@ -66,35 +79,52 @@ void check_zeros(Glue& glue, std::size_t size) {
   if (std::ranges::any_of(out, [](std::byte byte) { return byte != std::byte{0}; })) bad("padding is not zero");
 }
 
+void check_end(Glue& glue) {
+  constexpr int kMaxEndBlocks = 2048;
+  int blocks = 0;
+  for (; !glue.at_end(); ++blocks) {
+    if (blocks == kMaxEndBlocks) bad("the end of the tar stream is too long");
+    if (read_tar_header([&](std::span<std::byte> block) { glue.read(block); }))
+      bad("the tar stream has members that the TOC does not list");
+  }
+  if (blocks < 2) bad("the tar stream has no end");
+}
+
 }  // namespace
 
 std::int64_t check_tar_stream(const Reader& reader) {
-  constexpr int kMaxEndBlocks = 2048;
+  const auto& entries = reader.toc().entries;
   Glue glue(reader);
-  const auto next = [&](std::span<std::byte> block) { glue.read(block); };
   const std::string* path = nullptr;
   std::optional<std::int64_t> mtime;
   try {
-    for (const Entry& entry : reader.toc().entries) {
-      path = &entry.path;
-      const std::optional<TarHeader> header = read_tar_header(next);
-      if (!header) bad("the tar stream ends before it");
-      if (std::string fault = tar_header_fault(*header, entry); !fault.empty()) bad(fault);
-      if (!mtime) mtime = header->mtime;
-      if (entry.chunks.empty()) continue;
-      glue.skip_payload(entry);
-      check_zeros(glue, tar_padding(entry.size));
+    std::size_t padding = 0;  // of the last payload
+    for (auto entry = entries.begin();;) {
+      const auto next = std::find_if(entry, entries.end(), [](const Entry& each) { return !each.chunks.empty(); });
+      const bool last = next == entries.end();
+      const auto behind = last ? next : next + 1;
+      if (glue.is_here_until(last ? nullptr : &*next)) {
+        check_zeros(glue, padding);
+        for (; entry != behind; ++entry) {
+          path = &entry->path;
+          const std::optional<TarHeader> header =
+              read_tar_header([&](std::span<std::byte> block) { glue.read(block); });
+          if (!header) bad("the tar stream ends before it");
+          if (std::string fault = tar_header_fault(*header, *entry); !fault.empty()) bad(fault);
+          if (!mtime) mtime = header->mtime;
+        }
+        if (last) path = nullptr;
+        if (last) check_end(glue);
+      }
+      if (last) return mtime.value_or(0);
+      path = &next->path;
+      glue.skip_payload(*next);
+      padding = tar_padding(next->size);
+      entry = behind;
     }
   } catch (const Error& error) {
     throw Error(error.kind(), (path ? "'" + *path + "': " : "") + error.what());
   }
-  int blocks = 0;
-  for (; !glue.at_end(); ++blocks) {
-    if (blocks == kMaxEndBlocks) bad("the end of the tar stream is too long");
-    if (read_tar_header(next)) bad("the tar stream has members that the TOC does not list");
-  }
-  if (blocks < 2) bad("the tar stream has no end");
-  return mtime.value_or(0);
 }
 
 }  // namespace holdall::bundle

@@ -123,6 +123,7 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   bundle::ExtractOptions how;
   how.prefix = store.tree(reader.release_id());
   how.threads = options.threads;
+  how.known = options.known;
   how.progress = options.progress;
   how.before_change = [&](std::string_view call, std::string_view path) {
     interrupt.check();

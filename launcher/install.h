@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "bundle/known_content.h"
 #include "bundle/reader.h"
 #include "launcher/store.h"
 
@@ -15,6 +16,7 @@ struct InstallOptions {
   std::string release_json;  // what was signed of the archive, verified, kept with the release; empty: nothing
   std::string min_version;   // of release_json; the store remembers it before it has the release
   unsigned threads = 0;      // 0: all processors
+  const bundle::KnownContent* known = nullptr;  // of the releases that are there; null: all is taken from the archive
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 

@@ -6,6 +6,7 @@
 #include "bundle/error.h"
 #include "launcher/doctor.h"
 #include "launcher/fetch_options.h"
+#include "launcher/installed_content.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
 #include "launcher/version_floor.h"
@@ -68,21 +69,32 @@ Obtained obtain(const ObtainOptions& options) {
   Store store = Store::open(options.common.store_root(), name, how);
   StoreLock lock = store.lock(options.common.lock_timeout());
   if (trusted) require_version_floor(store, lock, trusted->release);
+  const InstalledContent known(store, lock);
   if (!reader) {
     Progress progress("fetching", options.common.verbosity);
     SpoolLimits limits{.max_bytes = options.max_size,
                        .signed_bytes = {},
                        .resumable = true,
-                       .fetched = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); }};
+                       .fetched = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
+                       .known = &known};
     if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
-    reader.emplace(source.reader(store.path() + "/partial", limits));
-    if (trusted) require_signed(trusted->release, *reader, source.given());
-    require_installable(*reader);
+    limits.accept = [&](const bundle::Reader& archive) {
+      if (trusted) require_signed(trusted->release, archive, source.given());
+      require_installable(archive);
+    };
+    try {
+      reader.emplace(source.reader(store.path() + "/partial", limits));
+      limits.accept(*reader);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kTrust) source.forget_partial(store.path() + "/partial");
+      throw;
+    }
   }
   if (to_json(reader->info()) != to_json(source.info()))
     throw Error(ErrorKind::kBadBundle, "'" + source.given() + "' changed while it was read");
 
   InstallOptions install_options;
+  install_options.known = &known;
   if (trusted) {
     install_options.release_json = trusted->json;
     install_options.min_version = trusted->release.min_version;

@@ -180,7 +180,8 @@ bundle::Reader Source::reader(const std::string& spool_folder, const SpoolLimits
   }
 }
 
-// Every data frame is brought here; what lies there already is proven, by digest or checksum, before it counts.
+// Every data frame is brought here but chunks that are known and, if there are such, the headers beside them; what lies
+// here already is proven, by digest or checksum, before it counts.
 bundle::Reader Source::fetched_reader(const std::string& spool_folder, const SpoolLimits& limits) const {
   const std::string path = spool_folder + "/" + partial_ + ".archive";
   FileDescriptor file = limits.resumable
@@ -189,18 +190,25 @@ bundle::Reader Source::fetched_reader(const std::string& spool_folder, const Spo
   if (!file) throw system_error(errno, "create", path);
   remote_->keep_in(std::move(file), limits);
   bundle::Reader reader = bundle::Reader::open(remote_);
+  if (limits.accept) limits.accept(reader);
   std::vector<ByteRange> wanted;
   std::vector<std::byte> scratch, content;
   std::map<std::uint64_t, const bundle::Chunk*> chunks;
   for (const bundle::Entry& entry : reader.toc().entries)
     for (const bundle::Chunk& chunk : entry.chunks) chunks[chunk.frame_offset] = &chunk;
+  const auto is_known = [&](const auto& item) {
+    return limits.known != nullptr && limits.known->names(item.second->digest);
+  };
+  const bool in_part = std::ranges::any_of(chunks, is_known);
   for (const bundle::Frame& frame : reader.frames()) {
     const ByteRange range{frame.offset, frame.offset + frame.size};
+    const auto chunk = chunks.find(frame.offset);
+    if (chunk != chunks.end() ? is_known(*chunk) : in_part) continue;
     wanted.push_back(range);
     if (!remote_->adopt(range)) continue;
     content.resize(frame.content);
     try {
-      if (const auto chunk = chunks.find(frame.offset); chunk != chunks.end())
+      if (chunk != chunks.end())
         reader.read_chunk(*chunk->second, scratch, content);
       else
         reader.read_frame(frame, scratch, content);

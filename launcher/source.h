@@ -30,9 +30,9 @@ class Source {
   const bundle::BundleInfo& info() const { return info_; }
 
   // The archive. A pipe is first read to its end into a file in `spool_folder` that has no name; what is fetched goes
-  // to one there too, after what an earlier try has left is checked frame by frame; other kinds ignore both. Throws
-  // Error{kUsage} for a folder, which carries no digests to install by, and for a pipe that gives more than it may
-  // Error{kStorage, kTrust}.
+  // to one there too, after what an earlier try has left is checked frame by frame, and without the chunks that are
+  // known (they are fetched when they are read all the same); other kinds ignore both. Throws Error{kUsage} for a
+  // folder, which carries no digests to install by, and for a pipe that gives more than it may Error{kStorage, kTrust}.
   bundle::Reader reader(const std::string& spool_folder, const SpoolLimits& limits) const;
 
   // The bytes of an archive in a file or on a server, fetched only as they are read.

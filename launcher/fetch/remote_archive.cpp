@@ -32,6 +32,7 @@ constexpr std::uint64_t kGap = std::uint64_t{256} << 10;  // cheaper to fetch th
 constexpr std::uint64_t kPiece = std::uint64_t{8} << 20;  // of one request
 constexpr std::uint64_t kLeastTail = std::uint64_t{64} << 10, kMostTail = std::uint64_t{1} << 20;
 constexpr std::uint64_t kTailShare = 16;
+constexpr std::uint64_t kLeastAdvance = std::uint64_t{64} << 10;  // in a try, for the tries to be counted anew
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -111,6 +112,10 @@ struct RemoteArchive::State {
                        [&](const HttpReply& reply, std::span<const std::byte> piece) {
                          if (bytes.empty()) learn(reply);
                          const std::size_t room = bundle::kPreflightBytes - bytes.size();
+                         if (reply.status == 206 && piece.size() > room)
+                           throw FetchFailure(
+                               FetchFailure::Kind::kLasting,
+                               "cannot fetch '" + url.shown() + "': the server sends more than it was asked for");
                          const auto taken = piece.first(std::min(room, piece.size()));
                          bytes.insert(bytes.end(), taken.begin(), taken.end());
                          return bytes.size() < bundle::kPreflightBytes || reply.status == 206;
@@ -166,7 +171,7 @@ struct RemoteArchive::State {
               small.insert(small.end(), piece.begin(), piece.end());
             range.begin += piece.size();
             fetched += piece.size();
-            advanced = true;
+            advanced = range.begin - begin >= kLeastAdvance;
             return !stopped;
           });
           if (range.size() != 0 && !stopped)
@@ -360,6 +365,11 @@ void RemoteArchive::prefetch(const std::vector<ByteRange>& wanted,
 
 std::uint64_t RemoteArchive::size() const {
   return state_->total;
+}
+
+bool RemoteArchive::is_here(std::uint64_t offset, std::uint64_t size) const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->held.holds({offset, offset + size});
 }
 
 void RemoteArchive::read_at(std::uint64_t offset, std::span<std::byte> out) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bundle/file_descriptor.h"
+#include "bundle/known_content.h"
 #include "bundle/reader.h"
 #include "launcher/fetch/fetcher.h"
 #include "launcher/fetch/range_set.h"
@@ -21,6 +22,8 @@ struct SpoolLimits {
   std::optional<std::uint64_t> signed_bytes;  // the size of the archive that was signed
   bool resumable = false;                     // keep what was fetched under a name until Source::forget_partial()
   std::function<void(std::uint64_t done, std::uint64_t total)> fetched;
+  const bundle::KnownContent* known = nullptr;             // chunks that need not be fetched; null: none
+  std::function<void(const bundle::Reader&)> accept = {};  // may refuse what is fetched, before its payload is
 };
 
 // Five tries for each piece, with growing pauses, each going on where the last one ended. What has changed on the
@@ -44,6 +47,7 @@ class RemoteArchive : public bundle::RandomAccess {
                 const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
   std::uint64_t size() const override;
+  bool is_here(std::uint64_t offset, std::uint64_t size) const override;
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override;
 
  private:

@@ -1,16 +1,6 @@
 # Bundles over http and https: trust, ranges, every fault of a server, resuming.
 . "$HOLDALL_SOURCE/tests/cli/launcher/common.sh"
-unset http_proxy https_proxy all_proxy no_proxy HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR HOLDALL_KEY
-servers=()
-trap '[ ${#servers[@]} = 0 ] || kill "${servers[@]}"' EXIT
-# serve NAME [CERT KEY]: sets `port`.
-serve() {
-  local name=$1; shift
-  python3 "$HOLDALL_SOURCE/tests/cli/launcher/http_server.py" files "$name.port" log "$@" &
-  servers+=($!)
-  for _ in $(seq 100); do [ ! -e "$name.port" ] || break; sleep 0.1; done
-  port=$(cat "$name.port")
-}
+. "$HOLDALL_SOURCE/tests/cli/launcher/serving.sh"
 clear_store() { rm -rf root log; }
 mkdir files
 make_bundle demo 1.0.0 files/demo.tar.zst 20
