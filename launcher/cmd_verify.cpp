@@ -62,9 +62,11 @@ bundle::VerifyReport verify_signed(const VerifyOptions& options, bundle::Release
 int verify_subject(VerifyOptions& options, const CLI::App& command) {
   const bool is_source = options.subject == "-" || options.subject.find('/') != std::string::npos ||
                          std::filesystem::exists(options.subject);
-  // A release that is installed has no archive any more.
+  // A release that is installed has no archive any more, and what comes by a pipe has no name beside which its
+  // signature could lie.
   if (!is_source && !bundle::is_named(command, "--key")) options.trust.key.clear();
-  const bool checks_signature = is_source ? has_key(options.trust) : !options.trust.key.empty();
+  const bool checks_signature =
+      is_source && options.subject != "-" ? has_key(options.trust) : !options.trust.key.empty();
   if (checks_signature && (!is_source || options.subject == "-"))
     throw bundle::Error(bundle::ErrorKind::kUsage,
                         "cannot check '" + options.subject + "' against a key: --key is for the file of an archive");
@@ -96,7 +98,7 @@ void add_verify(CLI::App& app, CommandResult& result) {
   command
       ->add_option("SOURCE|ID", options->subject, "a file, an https:// address, - for standard input, or a release id")
       ->required();
-  add_signature_options(*command, options->trust);
+  add_trust_options(*command, options->trust);
   add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
   command->callback([options, command, &result] { result.exit_code = verify_subject(*options, *command); });

@@ -9,6 +9,7 @@
 #include "bundle/error.h"
 #include "launcher/disk.h"
 #include "launcher/fetch/url.h"
+#include "launcher/trusted_keys.h"
 
 namespace holdall::launcher {
 namespace {
@@ -28,11 +29,28 @@ std::string read_small(const std::string& path, std::size_t limit) {
   return bytes;
 }
 
-bundle::PublicKey load_public_key(const std::string& given) {
+std::string folder_hint() {
+  const std::string folder = trusted_keys_folder();
+  return folder.empty() ? "" : " or put the publisher's .pub into '" + folder + "',";
+}
+
+bundle::PublicKey load_given_key(const std::string& given) {
   std::error_code ignored;
   if (given.size() == kEncodedKey && given.starts_with("RW") && !std::filesystem::exists(given, ignored))
     return bundle::parse_public_key(given, given);
   return bundle::parse_public_key(read_small(given, kLargestKey), given);
+}
+
+// The one that the signature names.
+bundle::PublicKey find_trusted_key(const bundle::Signature& signature, const std::string& name) {
+  std::string known;
+  for (const TrustedKey& trusted : trusted_keys()) {
+    if (trusted.key.id == signature.id) return trusted.key;
+    known += (known.empty() ? "" : ", ") + bundle::to_string(trusted.key.id);
+  }
+  throw Error(ErrorKind::kTrust, "cannot trust '" + name + "': it is signed with key " +
+                                     bundle::to_string(signature.id) + ", trusted are " + known + ": give --key," +
+                                     folder_hint() + " if you trust who has that key");
 }
 
 std::string shown(const std::string& given) {
@@ -53,7 +71,8 @@ std::string read_beside(const std::string& source, const std::string& path, std:
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;
     throw Error(ErrorKind::kTrust, "cannot trust '" + shown(source) + "': there is no '" + shown(path) +
-                                       "': get it from where the archive comes from");
+                                       "': get it from where the archive comes from, or give --insecure to accept it "
+                                       "as it is");
   }
 }
 
@@ -63,22 +82,18 @@ std::string read_beside(const std::string& source, const std::string& path, std:
 
 }  // namespace
 
-void add_signature_options(CLI::App& command, TrustOptions& options) {
+void add_trust_options(CLI::App& command, TrustOptions& options) {
   CLI::Option* const key =
       command
           .add_option("--key", options.key,
-                      "minisign public key, a file or its base64, that the bundle's release.json must be signed with")
+                      "minisign public key, a file or its base64, that the bundle's release.json must be signed with "
+                      "[any of $XDG_CONFIG_HOME/holdall/keys/*.pub]")
           ->check([](const std::string& given) {
             return given.empty() ? "it is empty: leave it out to check no signature" : "";
           });
-  command.add_option("--release", options.release, "the release.json, its .minisig beside it [SOURCE.release.json]")
-      ->needs(key);
-}
-
-void add_trust_options(CLI::App& command, TrustOptions& options) {
-  add_signature_options(command, options);
-  command.add_flag("--insecure", options.insecure, "accept standard input or an address without a signature")
-      ->excludes(command.get_option("--key"));
+  command.add_option("--release", options.release, "the release.json, its .minisig beside it [SOURCE.release.json]");
+  command.add_flag("--insecure", options.insecure, "check no signature, also where one is needed or a key is trusted")
+      ->excludes(key);
 }
 
 bool has_key(const TrustOptions& options) {
@@ -86,11 +101,16 @@ bool has_key(const TrustOptions& options) {
   if (options.insecure) return false;
   if (const char* const variable = std::getenv("HOLDALL_KEY"); variable != nullptr && *variable == '\0')
     throw Error(ErrorKind::kUsage, "HOLDALL_KEY is empty: unset it to check no signature");
+  if (!trusted_keys().empty()) return true;
+  if (!options.release.empty())
+    throw Error(ErrorKind::kUsage, "cannot check '" + shown(options.release) + "': no key is given: give --key," +
+                                       folder_hint() + " or leave --release out");
   return false;
 }
 
 SignedBundle load_signed(const std::string& source, const TrustOptions& options, const FetchOptions& fetch) {
-  const bundle::PublicKey key = load_public_key(options.key);
+  std::optional<bundle::PublicKey> key;  // one that cannot be read is said before anything is fetched
+  if (!options.key.empty()) key = load_given_key(options.key);
   if (options.release.empty() && source == "-")
     throw Error(ErrorKind::kUsage, "cannot check '-' against a key: say with --release where its release.json is");
   bundle::SignedRelease files;
@@ -100,7 +120,9 @@ SignedBundle load_signed(const std::string& source, const TrustOptions& options,
   files.signature = read_beside(source, files.signature_name, kLargestSignature, fetch);
   files.json_name = shown(files.json_name);
   files.signature_name = shown(files.signature_name);
-  bundle::Release release = verify_release(files, key, std::time(nullptr));
+  if (!key)
+    key = find_trusted_key(bundle::parse_signature(files.signature, files.signature_name), files.signature_name);
+  bundle::Release release = verify_release(files, *key, std::time(nullptr));
   return {std::move(release), std::move(files.json)};
 }
 
@@ -108,9 +130,8 @@ std::optional<SignedBundle> check_trust(const Source& source, const TrustOptions
   if (has_key(options)) return load_signed(source.given(), options);
   if (options.insecure) return std::nullopt;
   if (source.kind() == SourceKind::kPipe)
-    throw Error(ErrorKind::kTrust,
-                "cannot trust '-': a piped bundle needs a signature: give --key and --release, or --insecure to accept "
-                "it as it is");
+    throw Error(ErrorKind::kTrust, "cannot trust '-': a piped bundle needs a signature: give --key and --release," +
+                                       folder_hint() + " or give --insecure to accept it as it is");
   if (verbosity != Verbosity::kQuiet)
     std::cerr << "warning: the signature of '" << source.given()
               << "' was not checked (--key): accepted because it is a local file\n";
@@ -123,8 +144,8 @@ std::optional<SignedBundle> check_remote_trust(const std::string& given, const T
   if (has_key(options)) return load_signed(given, options, fetch);
   if (options.insecure) return std::nullopt;
   throw Error(ErrorKind::kTrust, "cannot trust '" + shown(given) +
-                                     "': a bundle from a server needs a signature: give --key, or --insecure to accept "
-                                     "it as it is");
+                                     "': a bundle from a server needs a signature: give --key," + folder_hint() +
+                                     " or give --insecure to accept it as it is");
 }
 
 void require_signed(const bundle::Release& release, const bundle::Reader& archive, const std::string& name) {

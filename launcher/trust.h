@@ -11,17 +11,17 @@
 namespace holdall::launcher {
 
 struct TrustOptions {
-  std::string key;      // a minisign public key: a file, or its line of base64; empty: none
+  std::string key;      // a minisign public key: a file, or its line of base64; empty: those of trusted_keys()
   std::string release;  // the release.json, with its signature beside it; empty: SOURCE.release.json
   bool insecure = false;
 };
 
 // Declares --key and --release, and --insecure which excludes them.
-void add_signature_options(CLI::App& command, TrustOptions& options);
 void add_trust_options(CLI::App& command, TrustOptions& options);
 
-// Whether signatures are to be checked. Throws Error{kUsage} for a HOLDALL_KEY that is set and empty: a secret that got
-// lost on its way must not turn the check off.
+// Whether signatures are to be checked: a key was given or there are trusted ones, and --insecure was not. Throws
+// Error{kUsage} for a HOLDALL_KEY that is set and empty: a secret that got lost on its way must not turn the check off;
+// what trusted_keys() throws.
 bool has_key(const TrustOptions& options);
 
 struct SignedBundle {
@@ -29,8 +29,9 @@ struct SignedBundle {
   std::string json;  // of the release, as it was signed
 };
 
-// With a key: what that key has signed. Throws Error{kTrust} if one of the two files is missing, malformed, expired or
-// not signed with it, Error{kNotFound, kStorage} for the key. Reads nothing of the bundle.
+// What the given key, or one of the trusted ones, has signed. Throws Error{kTrust} if one of the two files is missing,
+// malformed, expired or not signed with such a key, Error{kNotFound, kStorage} for the keys. Reads nothing of the
+// bundle.
 SignedBundle load_signed(const std::string& source, const TrustOptions& options, const FetchOptions& fetch = {});
 
 // With a key, load_signed(). Without one, a local file gets a line of warning, and a pipe is refused with Error{kTrust}

@@ -33,6 +33,7 @@ using Tls = beast::ssl_stream<beast::tcp_stream>;
 constexpr std::size_t kBlock = std::size_t{256} << 10;
 constexpr std::uint32_t kLargestHead = 64 * 1024;
 constexpr auto kPoll = std::chrono::milliseconds(200);
+constexpr std::uint64_t kLeastRate = 1024;  // bytes a second, over HttpSettings::stall
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -159,6 +160,13 @@ struct HttpClient::State {
                        "cannot fetch '" + url.shown() + "': " + what + ": " + error.message());
   }
 
+  [[noreturn]] void trickles(const Url& url, std::uint64_t came) {
+    forget();
+    throw FetchFailure(FetchFailure::Kind::kPassing,
+                       "cannot fetch '" + url.shown() + "': only " + std::to_string(came) + " bytes came in " +
+                           std::to_string(settings.stall.count()) + " s: check the network, or raise --stall-timeout");
+  }
+
   void connect(const Url& url) {
     const std::optional<Url> proxy = proxy_for(url);
     const Url& peer = proxy ? *proxy : url;
@@ -279,6 +287,8 @@ HttpReply HttpClient::State::exchange_on(Stream& stream, const Url& url, const H
 
   std::vector<std::byte> block(kBlock);
   bool wanted = true;
+  auto since = std::chrono::steady_clock::now();
+  std::uint64_t came = 0;  // since then
   while (wanted && !parser.is_done()) {
     parser.get().body().data = block.data();
     parser.get().body().size = block.size();
@@ -288,6 +298,14 @@ HttpReply HttpClient::State::exchange_on(Stream& stream, const Url& url, const H
     const std::size_t got = block.size() - parser.get().body().size;
     if (got != 0) wanted = body(reply, std::span(block).first(got));
     if (error && wanted) fail(url, "the answer ends early", error);
+    came += got;
+    // Who trickles holds us up as well as who is silent.
+    if (const auto now = std::chrono::steady_clock::now(); now - since >= settings.stall) {
+      const auto least = kLeastRate * static_cast<std::uint64_t>(settings.stall.count());
+      if (wanted && !parser.is_done() && came < least) trickles(url, came);
+      since = now;
+      came = 0;
+    }
   }
   if (!parser.is_done() || !parser.get().keep_alive()) forget();
   return reply;

@@ -29,7 +29,7 @@ struct HttpReply {
 
 struct HttpSettings {
   std::string ca_file;                                    // empty: SSL_CERT_FILE, else the host's
-  std::chrono::seconds stall = std::chrono::seconds(30);  // without a byte
+  std::chrono::seconds stall = std::chrono::seconds(30);  // without a byte, or with less than 1 KiB a second
 };
 
 // Proxies: https_proxy, http_proxy, all_proxy and no_proxy, as curl reads them. The host's certificates: SSL_CERT_FILE

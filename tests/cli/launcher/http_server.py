@@ -4,6 +4,7 @@ One line a request in LOG: path, Range, status, bytes of the body sent, Authoriz
 /plain/    no ranges          /cut/    every other reply breaks off half-way     /dead/   each reply breaks off at once
 /swap/     other ETag after the first reply                                     /stall/  the first payload reply hangs
 /busy/     503 twice          /down/   always 503     /deny/ 403     /range/  416 after the first reply
+/endless/  a body without an end                /drip/   from the third reply on, five bytes a second
 /away/     redirects to the same file   /far/ by another host's name   /loop/ redirects to itself   /lie/  206 with another range
 """
 import http.server, os, re, ssl, sys, threading, time
@@ -23,6 +24,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
         self.note(status, 0)
+    def endless(self, data):
+        self.send_header("Connection", "close")
+        self.end_headers()
+        sent = 0
+        try:
+            while sent < 1 << 30: sent += self.wfile.write(data)
+        except OSError:
+            pass
+        self.note(206, sent)
+    def drip(self, data):
+        try:
+            for i in range(len(data)):
+                self.wfile.write(data[i:i + 1])
+                self.wfile.flush()
+                time.sleep(0.2)
+        except OSError:
+            pass
+        self.note(206, 0)
     def do_GET(self):
         path = self.path.split("?")[0]
         fault, _, name = path.lstrip("/").rpartition("/")
@@ -50,8 +69,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status == 206:
             shift = 1 if fault == "lie" and count > 1 else 0
             self.send_header("Content-Range", f"bytes {begin + shift}-{last + shift}/{total + shift}")
+        if fault == "endless": return self.endless(data)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        if fault == "drip" and count > 2: return self.drip(data)
         cut = (fault == "cut" and count % 2 == 0) or (fault == "dead" and count > 1)
         part = data[:0 if fault == "dead" else len(data) // 2] if cut else data
         try:
