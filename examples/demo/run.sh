@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The main job, end to end, on real input: pack two versions, then, on a bare Debian as a user without rights: doctor,
-# unpack, warm, edit a photograph over HTTP, upgrade, edit, roll back, edit, stop. Exits non-zero if any step fails.
+# unpack, warm, edit a picture over HTTP, upgrade, edit, roll back, edit, stop. Exits non-zero if any step fails.
 set -euo pipefail
 cd "$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")/../.."
 bin=$PWD/build/bin
 out=$PWD/build/demo
 cache="${HOLDALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdall}"
-photo=$PWD/examples/photo/grace_hopper.jpg
+scene=$PWD/examples/starter-model/checkpoint/golden/recolour.png # a red circle and a yellow star on light blue
 root="$cache/debian-12-root"
 nobody=65534
 
@@ -70,8 +70,8 @@ finish() {
 trap finish EXIT
 
 edit() { # edit NAME PROMPT: one request with curl, as any client would send it
-  curl -sS --fail-with-body -o "$out/$1.json" -F image=@"$photo" -F prompt="$2" -F seed=7 -F size=auto \
-    "$url/v1/images/edits" || { cat "$out/$1.json"; return 1; }
+  curl -sS --fail-with-body -o "$out/$1.json" -F image=@"$scene" -F prompt="$2" -F seed=7 -F size=auto \
+    -w 'answered in %{time_total} s\n' "$url/v1/images/edits" || { cat "$out/$1.json"; return 1; }
   python3 -c 'import base64, json, sys
 reply = json.load(open(sys.argv[1]))
 picture = base64.b64decode(reply["data"][0]["b64_json"])
@@ -122,18 +122,17 @@ step "holdall run demo-1.0.0.tar.zst --detach: unpack, verify, warm up, golden e
   operator ./holdall run demo-1.0.0.tar.zst --detach --port 0 --health-port 0
 url=$(operator ./holdall status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')
 step "status" running_version 1.0.0
-step "edit a photograph over HTTP: \"make the background blue\"" edit edited-1.0.0 "make the background blue"
+step "edit a picture over HTTP: 「把红色的圆变成蓝色」" edit edited-1.0.0 "把红色的圆变成蓝色"
 step "holdall upgrade demo-1.0.1.tar.zst" operator ./holdall upgrade demo-1.0.1.tar.zst
 step "status" running_version 1.0.1
-step "edit again: 「把背景变成蓝色」" edit edited-1.0.1 "把背景变成蓝色"
+step "edit again: \"replace the star with a red heart\"" edit edited-1.0.1 "replace the star with a red heart"
 step "holdall rollback" operator ./holdall rollback
 step "status" running_version 1.0.0
-step "edit again" edit edited-after-rollback "make the background blue"
+step "edit again" edit edited-after-rollback "把红色的圆变成蓝色"
 step "the same request gives the same picture as before the upgrade" \
   cmp "$out/edited-1.0.0.png" "$out/edited-after-rollback.png"
 step "memory that the service has taken at most" memory_taken
 step "holdall stop" operator ./holdall stop
 
-printf '\nThe demo is done in %s. The photograph: %s\nThe pictures: %s\n' "$(seconds "$started")" \
-  "examples/photo/grace_hopper.jpg" "build/demo/*.png"
-echo "The demo model has random weights: the pictures show that the whole path runs, not that it edits well."
+cp "$scene" "$out/before.png"
+printf '\nThe demo is done in %s. Look at the pictures: %s\n' "$(seconds "$started")" "build/demo/*.png"

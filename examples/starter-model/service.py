@@ -50,6 +50,7 @@ class Service:
         self.process.terminate()
         self.process.wait(60)
         self.log.wait(10)
+        self.process.stderr.close()
 
     def __enter__(self):
         return self

@@ -30,9 +30,9 @@ if [ $smoke = 1 ]; then
   figures=(--count 10 --no-gate)
 else
   state=${state:-${HOLDALL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdall}/starter-model}
-  # Meant for two quiet cores and three hours: a quarter of an hour for the autoencoder, 900,000 samples for the editor.
+  # Meant for two quiet cores and three hours: a quarter of an hour for the autoencoder, 450,000 samples for the editor.
   autoencoder=()
-  editor=(--steps $((900000 / 32 / workers)))
+  editor=(--steps $((450000 / 32 / workers)))
   figures=(--count 400)
 fi
 "$python" "$here/train_autoencoder.py" --state "$state" "${autoencoder[@]}"

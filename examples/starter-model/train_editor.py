@@ -356,7 +356,7 @@ def arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", required=True, help="folder of states and logs")
     parser.add_argument("--name", default="editor", help="name of the state in that folder")
-    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--stop", type=int, help="stop at this step, to go on later")
     parser.add_argument("--batch", type=int, default=32, help="samples per step and worker")
     parser.add_argument("--workers", type=int, default=2)

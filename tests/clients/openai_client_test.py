@@ -1,4 +1,4 @@
-"""The openai client, unmodified, against the real service with the demo model.
+"""The openai client, unmodified, against the real service with the random model.
 
 usage: openai_client_test.py BIN MODEL PHOTO
 """

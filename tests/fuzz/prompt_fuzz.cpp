@@ -1,4 +1,4 @@
-// A prompt, as anybody sends it, through the demo model's tokenizer.
+// A prompt, as anybody sends it, through the random model's tokenizer.
 #include <cstdint>
 
 #include "runtime/text/splitter.h"
@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace holdall;
   using namespace holdall::runtime::text;
-  static const Tokenizer tokenizer = Tokenizer::load(HOLDALL_DEMO_TOKENIZER);
+  static const Tokenizer tokenizer = Tokenizer::load(HOLDALL_TOKENIZER);
   static const Splitter splitter;
   const std::string valid = valid_utf8(fuzz::text(data, size));
   fuzz::require(valid_utf8(valid) == valid);

@@ -2,6 +2,7 @@
 """Makes the parity fixtures: a tiny random checkpoint and what the reference computes with it.
 
     make.py FOLDER
+    make.py FOLDER CHECKPOINT    instead: the golden edits of a checkpoint that is there, in float32
 
 FOLDER/model is the checkpoint. Each FOLDER/<case> has request.json, the input pictures, expected.safetensors (float32),
 expected.png and, for the cases in BFLOAT16, expected_bf16.safetensors (the same edit by the reference in bfloat16).
@@ -115,11 +116,44 @@ class Recorder:
         return {name: tensor.detach().clone().contiguous() for name, tensor in sorted(tensors.items())}
 
 
-def main(out):
+def write(folder, case, pictures, tensors):
+    """What the runtime's test reads of one case, in float32."""
+    files = [f"input{i}.png" for i in range(len(pictures))]
+    for file, image in zip(files, pictures):
+        image.save(folder / file)
+    (folder / "request.json").write_text(json.dumps({**case, "images": files}, ensure_ascii=False, indent=2) + "\n")
+    array = tensors["image"].permute(1, 2, 0).numpy()
+    VaeImageProcessor.numpy_to_pil(array)[0].save(folder / "expected.png")
+    return array
+
+
+def quiet():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
+
+
+def golden_edits(out, model):
+    quiet()
+    manifest = json.loads((model / "holdall.json").read_text(encoding="utf-8"))
+    pipe = QwenImageEditPlusPipeline.from_pretrained(model, torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    for number, golden in enumerate(manifest["golden"]):
+        case = dict(prompt=golden["prompt"], negative_prompt=None, seed=golden["seed"], steps=manifest["default_steps"],
+                    true_cfg_scale=1.0)
+        folder = out / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = [Image.open(model / golden["image"]).convert("RGB")]
+        recorder = Recorder(pipe)
+        tensors = recorder.run(case, pictures, manifest)
+        recorder.close()
+        save_file(tensors, folder / "expected.safetensors")
+        write(folder, case, pictures, tensors)
+
+
+def main(out):
+    quiet()
     recipe = checkpoint.Recipe()
     checkpoint.save(recipe, out / "model")
     for dtype, suffix in ((torch.float32, ""), (torch.bfloat16, "_bf16")):
@@ -138,18 +172,16 @@ def main(out):
             save_file(tensors, folder / f"expected{suffix}.safetensors")
             if suffix:
                 continue
-            files = [f"input{i}.png" for i in range(len(pictures))]
-            for file, image in zip(files, pictures):
-                image.save(folder / file)
-            (folder / "request.json").write_text(json.dumps({**case, "images": files}, ensure_ascii=False, indent=2) + "\n")
-            array = tensors["image"].permute(1, 2, 0).numpy()
-            VaeImageProcessor.numpy_to_pil(array)[0].save(folder / "expected.png")
+            array = write(folder, case, pictures, tensors)
             clamped = ((array == 0) | (array == 1)).mean()
             print(f"{name}: {array.shape[1]}x{array.shape[0]}, {clamped:.1%} of the values clamped, "
                   f"{tensors['input_ids'].shape[1]} tokens")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) == 2:
+        main(pathlib.Path(sys.argv[1]))
+    elif len(sys.argv) == 3:
+        golden_edits(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    else:
         sys.exit(__doc__)
-    main(pathlib.Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-// The pipeline on the demo model, as its users and its enemies call it. What it computes is parity_test's matter.
+// The pipeline on the random model, as its users and its enemies call it. What it computes is parity_test's matter.
 #include "runtime/pipelines/pipeline.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kDemo = HOLDALL_DEMO_MODEL;
+const fs::path kRandom = HOLDALL_RANDOM_MODEL;
 const LoadOptions kCpu{"cpu", "float32"};
 
 std::unique_ptr<Pipeline> load_on(const LoadOptions& where, const fs::path& model) {
@@ -41,7 +41,7 @@ Request small_request() {
 
 class PipelineTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { pipeline_ = load_on(kCpu, kDemo); }
+  static void SetUpTestSuite() { pipeline_ = load_on(kCpu, kRandom); }
   static void TearDownTestSuite() { pipeline_.reset(); }
   static inline std::unique_ptr<Pipeline> pipeline_;
   tests::TemporaryFolder folder_;
@@ -146,20 +146,20 @@ TEST_F(PipelineTest, RefusesRequestsThatCannotBeDone) {
 }
 
 TEST_F(PipelineTest, PassesItsGoldenEditAndItsWarmUp) {
-  const auto manifest = read_model_manifest(kDemo);
+  const auto manifest = read_model_manifest(kRandom);
   ASSERT_EQ(manifest.golden.size(), 1u);
   EXPECT_NO_THROW(warm_up(*pipeline_, manifest));
   EXPECT_NO_THROW(check_golden_edits(*pipeline_, manifest));
 }
 
 TEST_F(PipelineTest, FailsAGoldenEditThatComesOutOtherwise) {
-  auto manifest = read_model_manifest(kDemo);
+  auto manifest = read_model_manifest(kRandom);
   manifest.golden.at(0).seed += 1;
   EXPECT_REFUSAL(check_golden_edits(*pipeline_, manifest), kBadModel, "golden edit differs", "at most 2");
 }
 
 TEST_F(PipelineTest, NamesAGoldenPictureThatCannotBeUsed) {
-  auto manifest = read_model_manifest(kDemo);
+  auto manifest = read_model_manifest(kRandom);
   auto& golden = manifest.golden.at(0);
   for (auto* picture : {&golden.image, &golden.output}) {
     const auto good = *picture;
@@ -187,10 +187,10 @@ TEST(MeanDifference, IsInfiniteForOtherSizes) {
   EXPECT_EQ(mean_difference(gradient(2, 2), other), 1);
 }
 
-// A copy of the demo model with one JSON field replaced.
+// A copy of the random model with one JSON field replaced.
 class BrokenModelTest : public ::testing::Test {
  protected:
-  void SetUp() override { fs::copy(kDemo, model(), fs::copy_options::recursive); }
+  void SetUp() override { fs::copy(kRandom, model(), fs::copy_options::recursive); }
   fs::path model() const { return folder_.path() / "model"; }
   void replace(const fs::path& file, const std::string& from, const std::string& to) {
     std::string text = tests::read_bytes(model() / file);
@@ -259,10 +259,10 @@ TEST(Load, TellsAMissingFolderFromAWrongOne) {
 }
 
 TEST(Load, RefusesUnknownDevicesAndTypes) {
-  EXPECT_REFUSAL(load_on({"tpu", ""}, kDemo), kBadRequest, "'tpu'", "cuda:N");
-  EXPECT_REFUSAL(load_on({"cuda:x", ""}, kDemo), kBadRequest, "'cuda:x'", "a number");
-  EXPECT_REFUSAL(load_on({"cuda:999", ""}, kDemo), kBadRequest, "'cuda:999'");
-  EXPECT_REFUSAL(load_on({"cpu", "int8"}, kDemo), kBadRequest, "'int8'", "bfloat16");
+  EXPECT_REFUSAL(load_on({"tpu", ""}, kRandom), kBadRequest, "'tpu'", "cuda:N");
+  EXPECT_REFUSAL(load_on({"cuda:x", ""}, kRandom), kBadRequest, "'cuda:x'", "a number");
+  EXPECT_REFUSAL(load_on({"cuda:999", ""}, kRandom), kBadRequest, "'cuda:999'");
+  EXPECT_REFUSAL(load_on({"cpu", "int8"}, kRandom), kBadRequest, "'int8'", "bfloat16");
 }
 
 }  // namespace

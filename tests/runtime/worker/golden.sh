@@ -1,6 +1,6 @@
 # A model that does not answer its golden edits as it should is never ready: the service ends with the worker's reason.
 edit="$HOLDALL_BIN/holdall-edit"
-model="$HOLDALL_SOURCE/examples/demo-model"
+model="$HOLDALL_SOURCE/tests/data/random-model"
 fail() { echo "FAILED: $*" >&2; cat log >&2; exit 1; }
 
 golden() {  # SEED [PICTURE]

@@ -1,6 +1,6 @@
 # holdall-edit-worker run and tokenize, from the outside: results, exit codes, and nothing left behind.
 worker="$HOLDALL_BIN/holdall-edit-worker"
-model="$HOLDALL_SOURCE/examples/demo-model"
+model="$HOLDALL_SOURCE/tests/data/random-model"
 photo="$HOLDALL_SOURCE/examples/photo/grace_hopper.jpg"
 mkdir out
 

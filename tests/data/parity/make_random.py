@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes examples/demo-model: a checkpoint of random weights under 1 MB, in the style of the released folders.
+"""Makes tests/data/random-model: a checkpoint of random weights under 1 MB, in the style of the released folders.
 
-    make_demo.py FOLDER WORKER
+    make_random.py FOLDER WORKER
 
 WORKER is the holdall-edit-worker that computes the golden edit's outcome.
 """
