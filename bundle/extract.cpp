@@ -147,7 +147,8 @@ class Extraction {
         files_(toc_.entries.size()),
         records_(toc_.entries.size()),
         order_(toc_, threads_) {
-    for (const Entry& entry : toc_.entries) total_ += entry.size;
+    for (const Entry& entry : toc_.entries)
+      if (wanted(entry)) total_ += entry.size;
   }
 
   std::vector<InstalledFile> run() {
@@ -156,16 +157,17 @@ class Extraction {
     make_folders();
     fill_files();
     make_links();
-    record_prefix();
+    if (!options_.wanted) record_prefix();
     finish_folders();
     std::vector<InstalledFile> written;
     if (!recorded()) return written;
     for (std::size_t i = 0; i < toc_.entries.size(); ++i)
-      if (toc_.entries[i].type == EntryType::kRegular) written.push_back(std::move(records_[i]));
+      if (files_[i]) written.push_back(std::move(records_[i]));
     return written;
   }
 
  private:
+  bool wanted(const Entry& entry) const { return !options_.wanted || options_.wanted(entry); }
   bool recorded() const { return options_.purpose == ExtractPurpose::kInstall; }
 
   void announce(std::string_view call, std::string_view path) const {
@@ -177,7 +179,8 @@ class Extraction {
     PrefixCheck check(prefix_);
     std::vector<std::byte> scratch;
     for (const Entry& entry : toc_.entries)
-      check.add({entry.path, entry.executable, entry.relocations}, [&] { return head_of(entry, scratch); });
+      if (wanted(entry))
+        check.add({entry.path, entry.executable, entry.relocations}, [&] { return head_of(entry, scratch); });
     check.require();
   }
 
@@ -191,6 +194,7 @@ class Extraction {
   void make_folders() {
     std::set<std::string> names;
     for (const Entry& entry : toc_.entries) {
+      if (!wanted(entry)) continue;
       std::string_view name =
           entry.type == EntryType::kDirectory ? std::string_view(entry.path) : parent_of(entry.path);
       for (; !name.empty() && names.emplace(name).second;) name = parent_of(name);
@@ -204,7 +208,8 @@ class Extraction {
 
   void fill_files() {
     for (std::size_t i = 0; i < toc_.entries.size(); ++i)
-      if (toc_.entries[i].type == EntryType::kRegular) files_[i] = std::make_unique<File>(folder_, toc_.entries[i]);
+      if (toc_.entries[i].type == EntryType::kRegular && wanted(toc_.entries[i]))
+        files_[i] = std::make_unique<File>(folder_, toc_.entries[i]);
     std::vector<Buffer> buffers(threads_ * 2 + 2);
     for (Buffer& buffer : buffers) free_.put(&buffer);
 
@@ -261,7 +266,7 @@ class Extraction {
       const auto task = order_.next(thread);
       if (!task) return free_.put(*buffer);
       const auto [entry, chunk] = *task;
-      if (is_text(toc_.entries[entry]) || files_[entry]->copied)
+      if (!files_[entry] || is_text(toc_.entries[entry]) || files_[entry]->copied)
         free_.put(*buffer);
       else
         write_chunk(entry, chunk, **buffer, scratch);
@@ -370,7 +375,7 @@ class Extraction {
 
   void make_links() {
     for (const Entry& entry : toc_.entries) {
-      if (entry.type != EntryType::kSymlink) continue;
+      if (entry.type != EntryType::kSymlink || !wanted(entry)) continue;
       announce("symlink", entry.path);
       folder_.make_link(entry.link_target, entry.path);
     }

@@ -24,6 +24,8 @@ struct ExtractOptions {
                          // archive keeps everything under one folder, that folder
   unsigned threads = 0;  // 0: all processors
   const KnownContent* known = nullptr;  // asked before the archive is read; null: nothing is known
+  // Of a part only: its files and links, with their folders; nothing that is in no TOC. Empty: all.
+  std::function<bool(const Entry&)> wanted = {};
   // Called before each change to the disk, from any of the threads: tests kill the process there.
   std::function<void(std::string_view call, std::string_view path)> before_change;
   // Called from worker threads, at most some 20 times a second, with bytes written so far. May throw to cancel.

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <map>
 #include <span>
 
@@ -105,27 +106,39 @@ std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile
 }  // namespace
 
 std::vector<std::string> Store::check_release(const std::string& release, bool hash_all) const {
+  std::vector<std::string> messages;
+  for (FileFault& fault : find_faults(release, hash_all, kFaultsListed)) messages.push_back(std::move(fault.message));
+  return messages;
+}
+
+std::vector<FileFault> Store::faults_of(const std::string& release, bool hash_all) const {
+  return find_faults(release, hash_all, std::numeric_limits<std::size_t>::max());
+}
+
+std::vector<FileFault> Store::find_faults(const std::string& release, bool hash_all, std::size_t most) const {
   const bundle::FileDescriptor folder = release_folder(release);
-  std::vector<std::string> faults;
+  std::vector<FileFault> faults;
   try {
     const InstallRecord record = read_install_record(folder);
     const bundle::FileDescriptor tree = open_folder({folder.get(), "tree"});
-    if (!tree) return {"'tree' is missing"};
+    if (!tree) return {{"", "'tree' is missing"}};
     const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));
     RelocatedTree relocated(tree);
     for (const auto& recorded : record.files) {
-      if (faults.size() == kFaultsListed) break;
+      if (faults.size() == most) break;
       const auto original = record.originals.find(recorded.path);
       const OriginalFile* const other = original == record.originals.end() ? nullptr : &original->second;
       std::string fault = fault_of(files, recorded, other, hash_all);
-      if (!fault.empty() && !relocated.is_whole(files, recorded.path)) faults.push_back(std::move(fault));
+      if (!fault.empty() && !relocated.is_whole(files, recorded.path))
+        faults.push_back({recorded.path, std::move(fault)});
     }
     for (const auto& [path, target] : record.links) {
-      if (faults.size() == kFaultsListed) break;
-      if (read_link({tree.get(), path}) != target) faults.push_back("'" + path + "': not the link that was installed");
+      if (faults.size() == most) break;
+      if (read_link({tree.get(), path}) != target)
+        faults.push_back({path, "'" + path + "': not the link that was installed"});
     }
   } catch (const bundle::Error& error) {
-    faults.emplace_back(error.what());
+    faults.push_back({"", error.what()});
   }
   return faults;
 }

@@ -12,6 +12,7 @@
 #include "launcher/fetch_options.h"
 #include "launcher/options.h"
 #include "launcher/progress.h"
+#include "launcher/repair.h"
 #include "launcher/source.h"
 #include "launcher/trust.h"
 
@@ -21,12 +22,28 @@ namespace {
 struct VerifyOptions {
   CommonOptions common;
   std::string subject;
+  std::string repair;  // the archive to do it from
   TrustOptions trust;
   FetchOptions fetch;
 };
 
+// What is put right is named on stderr: stdout says how the release is now.
+void repair_release(Store& store, const VerifyOptions& options) {
+  // Whoever gives the archive: it must have the table of contents of the one that was installed.
+  const Source source = Source::open(options.repair, options.fetch, Source::PlainHttp::kAnywhere);
+  const StoreLock lock = store.lock(options.common.lock_timeout());
+  Progress fetching("fetching", options.common.verbosity), unpacking("unpacking", options.common.verbosity);
+  const auto paths =
+      repair(store, lock, options.subject, source,
+             {.fetched = [&](std::uint64_t done, std::uint64_t total) { fetching.update(done, total); },
+              .unpacked = [&](std::uint64_t done, std::uint64_t total) { unpacking.update(done, total); }});
+  if (options.common.verbosity == Verbosity::kQuiet) return;
+  for (const std::string& path : paths) std::cerr << "repaired: '" << path << "'\n";
+}
+
 bundle::VerifyReport verify_release(const VerifyOptions& options) {
-  const Store store = open_installed(options.common, options.subject);
+  Store store = open_installed(options.common, options.subject);
+  if (!options.repair.empty()) repair_release(store, options);
   bundle::VerifyReport report;
   report.faults = store.check_release(options.subject, true);
   for (const auto& release : store.releases())
@@ -67,6 +84,9 @@ int verify_subject(VerifyOptions& options, const CLI::App& command) {
   if (!is_source && !bundle::is_named(command, "--key")) options.trust.key.clear();
   const bool checks_signature =
       is_source && options.subject != "-" ? has_key(options.trust) : !options.trust.key.empty();
+  if (is_source && !options.repair.empty())
+    throw bundle::Error(bundle::ErrorKind::kUsage,
+                        "cannot repair '" + options.subject + "': --repair is for an installed release (holdall ls)");
   if (checks_signature && (!is_source || options.subject == "-"))
     throw bundle::Error(bundle::ErrorKind::kUsage,
                         "cannot check '" + options.subject + "' against a key: --key is for the file of an archive");
@@ -98,6 +118,8 @@ void add_verify(CLI::App& app, CommandResult& result) {
   command
       ->add_option("SOURCE|ID", options->subject, "a file, an https:// address, - for standard input, or a release id")
       ->required();
+  command->add_option("--repair", options->repair,
+                      "unpack the broken files of a release anew from this archive: a file, an https:// address or -");
   add_trust_options(*command, options->trust);
   add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);

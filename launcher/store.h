@@ -24,6 +24,11 @@ struct Generation {
   std::string release;  // id
 };
 
+struct FileFault {
+  std::string path;  // in the tree; empty: the release itself is damaged
+  std::string message;
+};
+
 struct ReleaseSummary {
   std::string id, version;
   bool current = false, good = false;
@@ -91,6 +96,8 @@ class Store {
   // Is every file of the release as its install record says (size, mtime, ctime; a differing file is hashed)? The
   // faults, at most 100. `hash_all`: hash every file.
   std::vector<std::string> check_release(const std::string& release, bool hash_all) const;
+  // The same with the paths, and all of them.
+  std::vector<FileFault> faults_of(const std::string& release, bool hash_all) const;
 
   // A shared lease on a release, inherited by the service: gc leaves the release alone while any copy is open.
   bundle::FileDescriptor lease(const std::string& release) const;
@@ -100,6 +107,7 @@ class Store {
       : path_(std::move(path)), directory_(std::move(directory)), disk_(std::move(disk)) {}
   Place at(const std::string& name) const { return {directory_.get(), name}; }
   std::optional<Generation> follow(const std::string& link) const;
+  std::vector<FileFault> find_faults(const std::string& release, bool hash_all, std::size_t most) const;
   bundle::FileDescriptor find_release(const std::string& release) const;    // empty: none of this name
   bundle::FileDescriptor release_folder(const std::string& release) const;  // throws Error{kNotFound}
   void recover();
