@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <exception>
 #include <map>
@@ -15,6 +14,7 @@
 
 #include "bundle/error.h"
 #include "bundle/file_io.h"
+#include "launcher/fetch/content_range.h"
 #include "launcher/fetch/failure.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
@@ -33,29 +33,6 @@ constexpr std::uint64_t kPiece = std::uint64_t{8} << 20;  // of one request
 constexpr std::uint64_t kLeastTail = std::uint64_t{64} << 10, kMostTail = std::uint64_t{1} << 20;
 constexpr std::uint64_t kTailShare = 16;
 constexpr std::uint64_t kLeastAdvance = std::uint64_t{64} << 10;  // in a try, for the tries to be counted anew
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-struct ContentRange {
-  std::uint64_t begin = 0, last = 0, total = 0;
-};
-
-// "bytes 0-65535/1234567" (RFC 9110, 14.4)
-std::optional<ContentRange> parse_content_range(std::string_view text) {
-  if (!text.starts_with("bytes ")) return std::nullopt;
-  text.remove_prefix(6);
-  const std::size_t dash = text.find('-'), slash = text.find('/');
-  if (dash == std::string_view::npos || slash == std::string_view::npos || dash > slash) return std::nullopt;
-  const auto begin = number(text.substr(0, dash)), last = number(text.substr(dash + 1, slash - dash - 1)),
-             total = number(text.substr(slash + 1));
-  if (!begin || !last || !total || *begin > *last || *last >= *total) return std::nullopt;
-  return ContentRange{*begin, *last, *total};
-}
 
 void write_at(const FileDescriptor& file, std::uint64_t offset, std::span<const std::byte> bytes) {
   if (!bundle::pwrite_all(file.get(), bytes, offset)) throw system_error(errno, "keep", "what was fetched");
