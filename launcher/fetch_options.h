@@ -9,7 +9,7 @@ class App;
 
 namespace holdall::launcher {
 
-// Declares --header, --cacert and --stall-timeout.
+// Declares --header, --mirror, --cacert and --stall-timeout.
 void add_fetch_options(CLI::App& command, FetchOptions& options);
 
 }  // namespace holdall::launcher

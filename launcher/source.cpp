@@ -132,8 +132,12 @@ bundle::BundleInfo info_of_head(std::span<const std::byte> head, const std::stri
 Source Source::open(const std::string& given, const FetchOptions& fetch, PlainHttp plain) {
   if (is_remote(given)) {
     const Url url = parse_url(given);
-    if (!url.tls && !is_loopback(url) && plain == PlainHttp::kLoopback)
-      throw Error(ErrorKind::kTrust, "cannot trust '" + url.shown() + "': http:// proves no server: give https://");
+    std::vector<Url> addresses{url};
+    for (const std::string& mirror : fetch.mirrors) addresses.push_back(parse_url(mirror));
+    for (const Url& address : addresses)
+      if (!address.tls && !is_loopback(address) && plain == PlainHttp::kLoopback)
+        throw Error(ErrorKind::kTrust,
+                    "cannot trust '" + address.shown() + "': http:// proves no server: give https://");
     Source source;
     source.kind_ = SourceKind::kRemote;
     source.given_ = url.shown();
@@ -143,6 +147,8 @@ Source Source::open(const std::string& given, const FetchOptions& fetch, PlainHt
     source.info_ = info_of_head(source.remote_->head(), source.given_);
     return source;
   }
+  if (!fetch.mirrors.empty())
+    throw Error(ErrorKind::kUsage, "cannot use --mirror with '" + given + "': mirrors are of an https:// address");
   if (given.find("://") != std::string::npos)
     throw Error(ErrorKind::kUsage,
                 "cannot fetch '" + given +

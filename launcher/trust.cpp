@@ -76,6 +76,30 @@ std::string read_beside(const std::string& source, const std::string& path, std:
   }
 }
 
+// What is signed of `source`, as one of the addresses has it.
+bundle::SignedRelease read_signed(const std::string& source, const std::string& given, const FetchOptions& fetch) {
+  std::vector<std::string> names{given.empty() ? name_beside(source, ".release.json") : given};
+  if (given.empty())
+    for (const std::string& mirror : fetch.mirrors) names.push_back(name_beside(mirror, ".release.json"));
+  for (std::size_t i = 0;; ++i) {
+    FetchOptions own = fetch;
+    if (i != 0 && !parse_url(names[i]).same_origin(parse_url(source))) own.headers.clear();
+    bundle::SignedRelease files;
+    files.json_name = names[i];
+    files.signature_name = name_beside(files.json_name, ".minisig");
+    try {
+      files.json = read_beside(source, files.json_name, kLargestRelease, own);
+      files.signature = read_beside(source, files.signature_name, kLargestSignature, own);
+      files.json_name = shown(files.json_name);
+      files.signature_name = shown(files.signature_name);
+      return files;
+    } catch (const Error& error) {
+      const bool elsewhere = error.kind() == ErrorKind::kNetwork || error.kind() == ErrorKind::kTrust;
+      if (!elsewhere || i + 1 == names.size()) throw;
+    }
+  }
+}
+
 [[noreturn]] void refuse(const std::string& name, const std::string& why) {
   throw Error(ErrorKind::kTrust, "'" + name + "' is not the archive that was signed: " + why);
 }
@@ -113,13 +137,7 @@ SignedBundle load_signed(const std::string& source, const TrustOptions& options,
   if (!options.key.empty()) key = load_given_key(options.key);
   if (options.release.empty() && source == "-")
     throw Error(ErrorKind::kUsage, "cannot check '-' against a key: say with --release where its release.json is");
-  bundle::SignedRelease files;
-  files.json_name = options.release.empty() ? name_beside(source, ".release.json") : options.release;
-  files.signature_name = name_beside(files.json_name, ".minisig");
-  files.json = read_beside(source, files.json_name, kLargestRelease, fetch);
-  files.signature = read_beside(source, files.signature_name, kLargestSignature, fetch);
-  files.json_name = shown(files.json_name);
-  files.signature_name = shown(files.signature_name);
+  bundle::SignedRelease files = read_signed(source, options.release, fetch);
   if (!key)
     key = find_trusted_key(bundle::parse_signature(files.signature, files.signature_name), files.signature_name);
   bundle::Release release = verify_release(files, *key, std::time(nullptr));

@@ -13,6 +13,7 @@
 namespace holdall::launcher {
 
 struct FetchOptions {
+  std::vector<std::string> mirrors;  // --mirror: other addresses of the same file
   std::vector<std::string> headers;  // --header "Name: value", for the given origin only
   std::string ca_file;               // --cacert
   unsigned timeout_seconds = 30;     // without a byte, until a try counts as failed

@@ -40,12 +40,40 @@ void write_at(const FileDescriptor& file, std::uint64_t offset, std::span<const 
 
 }  // namespace
 
-struct RemoteArchive::State {
-  State(Url address, FetchOptions chosen) : url(std::move(address)), options(std::move(chosen)) {}
+// One of the addresses.
+struct Server {
+  explicit Server(Url address) : url(std::move(address)) {}
+  const Url url;
+  bool answered = false;
+  std::string etag, modified;  // of its first answer
+  std::vector<std::unique_ptr<Fetcher>> idle;
+};
 
-  [[noreturn]] void changed() const {
+struct RemoteArchive::State {
+  State(Url address, FetchOptions chosen) : url(std::move(address)), options(std::move(chosen)) {
+    servers.push_back(std::make_unique<Server>(url));
+    for (const std::string& mirror : options.mirrors) servers.push_back(std::make_unique<Server>(parse_url(mirror)));
+  }
+
+  [[noreturn]] static void changed(const Server& server) {
     throw Error(ErrorKind::kNetwork,
-                "cannot fetch '" + url.shown() + "': it was replaced while it was fetched: start again");
+                "cannot fetch '" + server.url.shown() + "': it was replaced while it was fetched: start again");
+  }
+
+  // Tries one address after the other, from the one that has answered last.
+  void from_any(const std::function<void(Server&)>& attempt) {
+    const std::size_t first = current;
+    for (std::size_t tried = 0;; ++tried) {
+      const std::size_t chosen = (first + tried) % servers.size();
+      try {
+        attempt(*servers[chosen]);
+        current = chosen;
+        return;
+      } catch (const Error& error) {
+        const bool elsewhere = error.kind() == ErrorKind::kNetwork || error.kind() == ErrorKind::kNotFound;
+        if (!elsewhere || stopped || tried + 1 == servers.size()) throw;
+      }
+    }
   }
 
   // What is fetched goes to the file, or into memory while there is none.
@@ -56,30 +84,43 @@ struct RemoteArchive::State {
     held.add({offset, offset + bytes.size()});
   }
 
-  std::unique_ptr<Fetcher> take_fetcher() {
+  // A connection to the server. One that fails is not handed back.
+  std::unique_ptr<Fetcher> take_fetcher(Server& server) {
     {
       const std::lock_guard lock(mutex);
-      if (!idle.empty()) {
-        auto fetcher = std::move(idle.back());
-        idle.pop_back();
+      if (!server.idle.empty()) {
+        auto fetcher = std::move(server.idle.back());
+        server.idle.pop_back();
         return fetcher;
       }
     }
-    return std::make_unique<Fetcher>(url, options, interrupt);
+    FetchOptions own = options;
+    if (!server.url.same_origin(url)) own.headers.clear();  // credentials are for the given address
+    return std::make_unique<Fetcher>(server.url, own, interrupt);
   }
-  void give(std::unique_ptr<Fetcher> fetcher) {
+  void give(Server& server, std::unique_ptr<Fetcher> fetcher) {
     const std::lock_guard lock(mutex);
-    idle.push_back(std::move(fetcher));
+    server.idle.push_back(std::move(fetcher));
   }
 
-  void check_identity(const HttpReply& reply) const {
-    if (!etag.empty() && !reply.header("etag").empty() && reply.header("etag") != etag) changed();
-    if (!modified.empty() && !reply.header("last-modified").empty() && reply.header("last-modified") != modified)
-      changed();
+  void check_identity(Server& server, const HttpReply& reply) {
+    const std::lock_guard lock(mutex);
+    const std::string etag = reply.header("etag"), modified = reply.header("last-modified");
+    if (!server.answered) {
+      server.answered = true;
+      server.etag = etag.starts_with("W/") ? "" : etag;
+      server.modified = modified;
+    }
+    if (!server.etag.empty() && !etag.empty() && etag != server.etag) changed(server);
+    if (!server.modified.empty() && !modified.empty() && modified != server.modified) changed(server);
   }
 
   void read_head() {
-    auto fetcher = take_fetcher();
+    from_any([this](Server& server) { read_head(server); });
+  }
+
+  void read_head(Server& server) {
+    auto fetcher = take_fetcher(server);
     std::vector<std::byte> bytes;
     const bool advanced = false;
     fetcher->persist(
@@ -87,61 +128,76 @@ struct RemoteArchive::State {
           bytes.clear();
           fetcher->get({{"Range", "bytes=0-" + std::to_string(bundle::kPreflightBytes - 1)}},
                        [&](const HttpReply& reply, std::span<const std::byte> piece) {
-                         if (bytes.empty()) learn(reply);
+                         if (bytes.empty()) learn(server, reply);
                          const std::size_t room = bundle::kPreflightBytes - bytes.size();
                          if (reply.status == 206 && piece.size() > room)
-                           throw FetchFailure(
-                               FetchFailure::Kind::kLasting,
-                               "cannot fetch '" + url.shown() + "': the server sends more than it was asked for");
+                           throw FetchFailure(FetchFailure::Kind::kLasting,
+                                              "cannot fetch '" + server.url.shown() +
+                                                  "': the server sends more than it was asked for");
                          const auto taken = piece.first(std::min(room, piece.size()));
                          bytes.insert(bytes.end(), taken.begin(), taken.end());
                          return bytes.size() < bundle::kPreflightBytes || reply.status == 206;
                        });
           if (ranges && bytes.size() != std::min<std::uint64_t>(total, bundle::kPreflightBytes))
-            throw FetchFailure(FetchFailure::Kind::kPassing,
-                               "cannot fetch '" + url.shown() + "': the answer ends early");
+            throw ends_early(server);
         },
         advanced);
     if (ranges) keep(0, bytes);
     head = std::move(bytes);
-    give(std::move(fetcher));
+    give(server, std::move(fetcher));
   }
 
-  void learn(const HttpReply& reply) {
+  static FetchFailure ends_early(const Server& server) {
+    return {FetchFailure::Kind::kPassing, "cannot fetch '" + server.url.shown() + "': the answer ends early"};
+  }
+
+  void learn(Server& server, const HttpReply& reply) {
+    server.answered = false;  // this answer is the first that counts
+    check_identity(server, reply);
     ranges = reply.status == 206;
-    etag = reply.header("etag").starts_with("W/") ? "" : reply.header("etag");
-    modified = reply.header("last-modified");
     if (!ranges) return;
     const auto range = parse_content_range(reply.header("content-range"));
     if (!range || range->begin != 0)
-      throw FetchFailure(FetchFailure::Kind::kLasting, "cannot fetch '" + url.shown() +
+      throw FetchFailure(FetchFailure::Kind::kLasting, "cannot fetch '" + server.url.shown() +
                                                            "': the server's Content-Range is malformed: '" +
                                                            reply.header("content-range") + "'");
     total = range->total;
   }
 
-  HeaderList range_headers(const ByteRange& range) const {
+  HeaderList range_headers(const Server& server, const ByteRange& range) {
     HeaderList headers{{"Range", "bytes=" + std::to_string(range.begin) + "-" + std::to_string(range.end - 1)}};
-    if (!etag.empty()) headers.emplace_back("If-Range", etag);
+    const std::lock_guard lock(mutex);
+    if (!server.etag.empty()) headers.emplace_back("If-Range", server.etag);
     return headers;
   }
 
-  void fetch(Fetcher& fetcher, ByteRange range) {
+  // What one address has sent of it is not asked of the next.
+  void fetch(ByteRange range) {
     std::vector<std::byte> small;  // for memory
     const ByteRange whole = range;
+    from_any([&](Server& server) {
+      auto fetcher = take_fetcher(server);
+      fetch_from(server, *fetcher, range, small);
+      give(server, std::move(fetcher));
+    });
+    if (!file) keep(whole.begin, small);
+  }
+
+  void fetch_from(Server& server, Fetcher& fetcher, ByteRange& range, std::vector<std::byte>& small) {
     bool advanced = false;
     fetcher.persist(
         [&] {
           advanced = false;
           const std::uint64_t begin = range.begin;
-          fetcher.get(range_headers(range), [&](const HttpReply& reply, std::span<const std::byte> piece) {
+          fetcher.get(range_headers(server, range), [&](const HttpReply& reply, std::span<const std::byte> piece) {
             if (range.begin == begin) {
-              if (reply.status == 200) changed();  // If-Range, or a server that has forgotten how
-              check_identity(reply);
+              if (reply.status == 200) changed(server);  // If-Range, or a server that has forgotten how
+              check_identity(server, reply);
               const auto got = parse_content_range(reply.header("content-range"));
-              if (!got || got->begin != range.begin || got->last + 1 > range.end || got->total != total) changed();
+              if (!got || got->begin != range.begin || got->last + 1 > range.end || got->total != total)
+                changed(server);
             }
-            if (piece.size() > range.size()) changed();
+            if (piece.size() > range.size()) changed(server);
             if (file)
               keep(range.begin, piece);
             else
@@ -151,30 +207,25 @@ struct RemoteArchive::State {
             advanced = range.begin - begin >= kLeastAdvance;
             return !stopped;
           });
-          if (range.size() != 0 && !stopped)
-            throw FetchFailure(FetchFailure::Kind::kPassing,
-                               "cannot fetch '" + url.shown() + "': the answer ends early");
+          if (range.size() != 0 && !stopped) throw ends_early(server);
         },
         advanced);
-    if (!file) keep(whole.begin, small);
   }
 
-  void fetch(const ByteRange& range) {
-    auto fetcher = take_fetcher();
-    fetch(*fetcher, range);
-    give(std::move(fetcher));
-  }
-
-  // Of a server without ranges.
+  // Of servers without ranges.
   void fetch_all(const SpoolLimits& limits) {
-    auto fetcher = take_fetcher();
+    from_any([&](Server& server) { fetch_all(server, limits); });
+  }
+
+  void fetch_all(Server& server, const SpoolLimits& limits) {
+    auto fetcher = take_fetcher(server);
     std::uint64_t size = 0;
     const bool advanced = false;
     fetcher->persist(
         [&] {
           size = 0;
           fetcher->get({}, [&](const HttpReply& reply, std::span<const std::byte> piece) {
-            check_identity(reply);
+            check_identity(server, reply);
             size_allowed(size + piece.size(), limits);
             write_at(file, size, piece);
             size += piece.size();
@@ -183,13 +234,13 @@ struct RemoteArchive::State {
           });
         },
         advanced);
-    give(std::move(fetcher));
-    total = size;
-    held.add({0, size});
+    give(server, std::move(fetcher));
     if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) throw system_error(errno, "keep", "what was fetched");
     std::vector<std::byte> begin(std::min<std::size_t>(head.size(), size));
     copy_kept(0, begin);
-    if (begin != head) changed();
+    if (begin != head) changed(server);
+    total = size;
+    held.add({0, size});
   }
 
   void size_allowed(std::uint64_t size, const SpoolLimits& limits) const {
@@ -237,14 +288,14 @@ struct RemoteArchive::State {
   std::vector<std::byte> head;
   bool ranges = false;
   std::uint64_t total = 0;
-  std::string etag, modified;
+  std::vector<std::unique_ptr<Server>> servers;  // the given address, then its mirrors
+  std::atomic<std::size_t> current{0};           // the one that has answered last
   FileDescriptor file;
 
   std::mutex mutex;
   RangeSet held;
   RangeSet found;  // in the file, from an earlier try
   std::map<std::uint64_t, std::vector<std::byte>> memory;
-  std::vector<std::unique_ptr<Fetcher>> idle;
   std::atomic<std::uint64_t> fetched{0};
   std::atomic<bool> stopped{false};
 };
@@ -319,13 +370,11 @@ void RemoteArchive::prefetch(const std::vector<ByteRange>& wanted,
   std::exception_ptr failure;
   const auto work = [&] {
     try {
-      auto fetcher = state.take_fetcher();
       for (std::size_t i; !state.stopped && (i = next++) < pieces.size();) {
-        state.fetch(*fetcher, pieces[i]);
+        state.fetch(pieces[i]);
         const std::lock_guard lock(failure_mutex);
         if (progress) progress(std::min(sum, state.fetched - before), sum);
       }
-      state.give(std::move(fetcher));
     } catch (...) {
       const std::lock_guard lock(failure_mutex);
       if (!failure) failure = std::current_exception();

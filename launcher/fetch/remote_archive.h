@@ -26,8 +26,9 @@ struct SpoolLimits {
   std::function<void(const bundle::Reader&)> accept = {};  // may refuse what is fetched, before its payload is
 };
 
-// Five tries for each piece, with growing pauses, each going on where the last one ended. What has changed on the
-// server meanwhile is refused. Everything may throw Error{kNetwork, kNotFound, kInterrupted}. Thread-safe.
+// Five tries for each piece, with growing pauses, each going on where the last one ended; then the next mirror's turn.
+// What has changed on a server meanwhile is not taken from it. Everything may throw Error{kNetwork, kNotFound,
+// kInterrupted}. Thread-safe.
 class RemoteArchive : public bundle::RandomAccess {
  public:
   RemoteArchive(Url url, FetchOptions options);

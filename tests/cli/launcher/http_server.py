@@ -5,6 +5,7 @@ One line a request in LOG: path, Range, status, bytes of the body sent, Authoriz
 /swap/     other ETag after the first reply                                     /stall/  the first payload reply hangs
 /busy/     503 twice          /down/   always 503     /deny/ 403     /range/  416 after the first reply
 /endless/  a body without an end                /drip/   from the third reply on, five bytes a second
+/fades/    half of the fourth reply, nothing after it
 /away/     redirects to the same file   /far/ by another host's name   /loop/ redirects to itself   /lie/  206 with another range
 """
 import http.server, os, re, ssl, sys, threading, time
@@ -73,8 +74,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if fault == "drip" and count > 2: return self.drip(data)
-        cut = (fault == "cut" and count % 2 == 0) or (fault == "dead" and count > 1)
-        part = data[:0 if fault == "dead" else len(data) // 2] if cut else data
+        cut = (fault == "cut" and count % 2 == 0) or (fault == "dead" and count > 1) or (fault == "fades" and count > 3)
+        part = data[:0 if fault == "dead" or (fault == "fades" and count > 4) else len(data) // 2] if cut else data
         try:
             if fault == "stall" and count == 3:
                 self.wfile.flush()
