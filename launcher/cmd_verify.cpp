@@ -67,7 +67,7 @@ bundle::VerifyReport verify_signed(const VerifyOptions& options, bundle::Release
     const bundle::Reader reader = source.reader(std::filesystem::temp_directory_path().string(), limits);
     require_signed_bytes(release, *source.bytes(), source.given());
     require_signed(release, reader, source.given());
-    return bundle::verify(reader, std::max(1U, std::thread::hardware_concurrency()));
+    return bundle::verify(reader, 0);
   }
   const std::shared_ptr<const bundle::RandomAccess> archive = bundle::open_file(options.subject);
   require_signed_bytes(release, *archive, options.subject);

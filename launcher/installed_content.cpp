@@ -64,7 +64,8 @@ InstalledContent::InstalledContent(const Store& store, const StoreLock& /*held*/
   const FileDescriptor releases = open_folder({store.directory_fd(), "releases"});
   std::vector<std::string> names = names_in({store.directory_fd(), "releases"});
   const auto current = store.current();
-  std::ranges::stable_partition(names, [&](const std::string& name) { return current && name == current->release; });
+  std::stable_partition(names.begin(), names.end(),
+                        [&](const std::string& name) { return current && name == current->release; });
   for (const std::string& release : names) {
     const std::size_t files = files_.size(), chunks = chunks_.size(), wholes = wholes_.size(), trees = trees_.size();
     try {

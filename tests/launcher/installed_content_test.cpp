@@ -77,7 +77,7 @@ class InstalledContents : public testing::StoreTest {
     ASSERT_TRUE(file.flush());
   }
 
-  const Sample sample_;
+  const Sample sample_{};
   std::optional<Store> store_;
 };
 
