@@ -26,7 +26,10 @@ ordered_json requires_json(const Requirements& needs) {
   ordered_json object = {{"arch", needs.arch}, {"cpu_level", needs.cpu_level}};
   if (needs.glibc) object["glibc"] = floor_json(*needs.glibc);
   if (needs.libstdcxx) object["libstdcxx"] = floor_json(*needs.libstdcxx);
-  if (needs.libc) object["libc"] = {{"version", needs.libc->version}, {"interpreter", needs.libc->interpreter}};
+  if (needs.libc) {
+    object["libc"] = {
+        {"version", needs.libc->version}, {"interpreter", needs.libc->interpreter}, {"folders", needs.libc->folders}};
+  }
   if (needs.cuda) {
     ordered_json cuda = {{"major", needs.cuda->major}, {"driver", floor_json(needs.cuda->driver)}};
     if (needs.cuda->ptx_isa) cuda["ptx_isa"] = floor_json(*needs.cuda->ptx_isa);
@@ -85,8 +88,12 @@ CudaRequirement parse_cuda(const JsonView& view) {
 }
 
 BundledLibc parse_libc(const JsonView& view) {
-  BundledLibc libc{view.object().at("version").string(), view.at("interpreter").string()};
+  BundledLibc libc{.version = view.object().at("version").string(),
+                   .interpreter = view.at("interpreter").string(),
+                   .folders = view.at("folders").strings()};
   if (const std::string fault = path_fault(libc.interpreter); !fault.empty()) view.at("interpreter").fail(fault);
+  for (const std::string& folder : libc.folders)
+    if (const std::string fault = path_fault(folder); !fault.empty()) view.at("folders").fail(fault);
   return libc;
 }
 

@@ -31,8 +31,9 @@ struct CudaRequirement {
 
 // The C library that the bundle brings for hosts whose own is older than the glibc floor.
 struct BundledLibc {
-  std::string version;      // "2.36"
-  std::string interpreter;  // bundle path of its ld.so; the rest of it lies in the same folder
+  std::string version;               // "2.36"
+  std::string interpreter;           // bundle path of its ld.so; the rest of it lies in the same folder
+  std::vector<std::string> folders;  // where the bundle's programs and libraries look for theirs, sorted
 };
 
 struct Requirements {

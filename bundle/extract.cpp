@@ -36,6 +36,7 @@
 #include "bundle/limits.h"
 #include "bundle/member_path.h"
 #include "bundle/ordered_hash.h"
+#include "bundle/own_libc.h"
 #include "bundle/prefix_check.h"
 #include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
@@ -61,6 +62,12 @@ Durability durability(const Toc& toc, const ExtractOptions& options) {
 bool is_text(const Entry& entry) {
   return std::any_of(entry.relocations.begin(), entry.relocations.end(),
                      [](const Relocation& record) { return record.kind == RelocationKind::kText; });
+}
+
+bool keeps_its_bytes(const Entry& entry, LibcChoice libc) {
+  return libc == LibcChoice::kHost && std::ranges::all_of(entry.relocations, [](const Relocation& record) {
+           return record.kind == RelocationKind::kInterpreter;
+         });
 }
 
 // "root/path"; the other, where one is empty.
@@ -152,6 +159,8 @@ class Extraction {
   }
 
   std::vector<InstalledFile> run() {
+    if (options_.libc == LibcChoice::kBundled && !reader_.info().requires_host.libc)
+      throw Error(ErrorKind::kUsage, "'" + reader_.info().name + "' brings no C library of its own");
     mtime_ = check_tar_stream(reader_);
     check_prefix();
     make_folders();
@@ -176,7 +185,7 @@ class Extraction {
 
   // Before anything is written.
   void check_prefix() const {
-    PrefixCheck check(prefix_);
+    PrefixCheck check(prefix_, options_.libc);
     std::vector<std::byte> scratch;
     for (const Entry& entry : toc_.entries)
       if (wanted(entry))
@@ -329,7 +338,7 @@ class Extraction {
 
   std::string relocated(const Entry& entry, const std::string& text) const {
     try {
-      return relocate(text, entry.relocations, prefix_);
+      return relocate(text, entry.relocations, prefix_, options_.libc);
     } catch (const Error& error) {
       throw Error(error.kind(), "'" + entry.path + "': " + error.what());
     }
@@ -342,11 +351,11 @@ class Extraction {
   // All bytes of the file are proven and on their way to the disk.
   void settle(std::size_t index) {
     const Entry& entry = toc_.entries[index];
-    if (entry.relocations.empty()) return reveal(index, entry.digest);
+    if (entry.relocations.empty() || keeps_its_bytes(entry, options_.libc)) return reveal(index, entry.digest);
     FileSink& sink = files_[index]->sink;
     announce("relocate", entry.path);
     try {
-      sink.relocate_in_place(prefix_);
+      sink.relocate_in_place(prefix_, options_.libc);
     } catch (const Error& error) {
       throw Error(error.kind(), "'" + entry.path + "': " + error.what());
     }
@@ -378,6 +387,11 @@ class Extraction {
       if (entry.type != EntryType::kSymlink || !wanted(entry)) continue;
       announce("symlink", entry.path);
       folder_.make_link(entry.link_target, entry.path);
+    }
+    if (options_.libc == LibcChoice::kHost || options_.wanted) return;
+    for (const TreeLink& link : libc_links(*reader_.info().requires_host.libc, toc_, root_folder_)) {
+      announce("symlink", link.path);
+      folder_.make_link(link.target, link.path);
     }
   }
 

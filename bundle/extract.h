@@ -20,9 +20,10 @@ enum class ExtractPurpose {
 
 struct ExtractOptions {
   ExtractPurpose purpose = ExtractPurpose::kInstall;
-  std::string prefix;    // absolute path where the tree will live in the end; relocations write it and, where the
-                         // archive keeps everything under one folder, that folder
-  unsigned threads = 0;  // 0: all processors
+  std::string prefix;  // absolute path where the tree will live in the end; relocations write it and, where the
+                       // archive keeps everything under one folder, that folder
+  LibcChoice libc = LibcChoice::kHost;  // kBundled: the bundle must bring one
+  unsigned threads = 0;                 // 0: all processors
   const KnownContent* known = nullptr;  // asked before the archive is read; null: nothing is known
   // Of a part only: its files and links, with their folders; nothing that is in no TOC. Empty: all.
   std::function<bool(const Entry&)> wanted = {};
@@ -44,8 +45,8 @@ struct InstalledFile {
 // that are here
 // (RandomAccess::is_here) are compared with the TOC. A prefix that does not suit every file is refused before anything
 // is written. A bundle with a relocation list gets what it names and the TOC does not: links to programs of the host
-// and, if it lists files, kPrefixPath. On any failure the caller removes the folder. Throws Error{kBadBundle,
-// kStorage}.
+// and, if it lists files, kPrefixPath; one that is to run on the libc that it brings, libc_links(). On any failure the
+// caller removes the folder. Throws Error{kBadBundle, kStorage}.
 std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options);
 
 }  // namespace holdall::bundle

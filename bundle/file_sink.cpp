@@ -93,12 +93,12 @@ void FileSink::start_writeback(std::uint64_t offset, std::uint64_t size) {
     ::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
 }
 
-void FileSink::relocate_in_place(const std::string& prefix) {
+void FileSink::relocate_in_place(const std::string& prefix, LibcChoice libc) {
   const Readable file(folder_, entry_.path);
   for (const Field& field : fields_of(entry_.relocations, entry_.size)) {
     std::string bytes(field.size, '\0');
     file.read(field.offset, bytes);
-    bytes = relocate(bytes, field, prefix);
+    bytes = relocate(bytes, field, prefix, libc);
     write(field.offset, std::as_bytes(std::span(bytes)));
   }
 }

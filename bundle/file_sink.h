@@ -33,8 +33,8 @@ class FileSink {
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void start_writeback(std::uint64_t offset, std::uint64_t size);  // so that little is left to sync(); may do nothing
 
-  // Applies kBinary records in place; the bytes were proven before.
-  void relocate_in_place(const std::string& prefix);
+  // Applies records that keep the file's length; the bytes were proven before.
+  void relocate_in_place(const std::string& prefix, LibcChoice libc);
   Digest digest_of_contents() const;  // as they are now, read back
 
   // Mode and time; what the file's record says of it. Digest left empty.

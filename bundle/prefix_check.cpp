@@ -36,12 +36,13 @@ bool is_script_place(std::string_view path) {
 }
 
 void PrefixCheck::add(const PrefixUser& file, const std::function<std::string()>& head) {
-  if (const auto fits = longest_prefix(file.records); fits && (!longest_ || *fits < *longest_)) {
+  if (const auto fits = longest_prefix(file.records, libc_); fits && (!longest_ || *fits < *longest_)) {
     longest_ = fits;
     tightest_ = file.path;
   }
   const auto in_head = [](const Relocation& record) {
-    return record.kind != RelocationKind::kBinary && record.offset < kLongestShebang;
+    return (record.kind == RelocationKind::kText || record.kind == RelocationKind::kShebang) &&
+           record.offset < kLongestShebang;
   };
   if (!file.executable || !is_script_place(file.path) || file.records.empty() || !in_head(file.records.front())) return;
   const std::string text = head();

@@ -31,7 +31,8 @@ struct PrefixUser {
 
 class PrefixCheck {
  public:
-  explicit PrefixCheck(std::string prefix) : prefix_(std::move(prefix)) {}
+  explicit PrefixCheck(std::string prefix, LibcChoice libc = LibcChoice::kHost)
+      : prefix_(std::move(prefix)), libc_(libc) {}
 
   // `head` gives the file's first kScriptHead bytes as packed (all of a shorter file); it is called for executable
   // files in a script's place only.
@@ -43,6 +44,7 @@ class PrefixCheck {
 
  private:
   std::string prefix_;
+  LibcChoice libc_;
   std::optional<std::size_t> longest_;  // that has room everywhere
   std::string tightest_;                // the file that sets it
   std::vector<std::string> scripts_;    // that would not start

@@ -80,20 +80,61 @@ std::string substitute(const Substitution& job, std::span<const Relocation> reco
   return result.append(job.from, done, std::string_view::npos);
 }
 
+enum class Direction { kInstall, kInstallOwnLibc, kUndo };
+
+Direction direction_to(LibcChoice libc) {
+  return libc == LibcChoice::kBundled ? Direction::kInstallOwnLibc : Direction::kInstall;
+}
+
 // How much of a field is text; the rest is what fills it.
 std::size_t text_size(std::string_view field, const Relocation& record) {
   if (record.kind == RelocationKind::kShebang) return field.find_last_not_of(' ') + 1;
   return std::min(find_nul(field, record.encoding), field.size());
 }
 
+// What a program's kInterpreter field begins with once it asks for the bundle's own loader.
+std::string own_loader(std::string_view prefix) {
+  return std::string(prefix).append(prefix == "/" ? "" : "/").append(kOwnLoader).append(1, '\0');
+}
+
 std::size_t longest_prefix(std::span<const Relocation> string) {
+  if (string.front().kind == RelocationKind::kInterpreter) {
+    const std::size_t rest = own_loader("").size();
+    return string.front().length > rest ? string.front().length - rest : 0;
+  }
   std::size_t units = 0;
   for (const Relocation& record : string) units += record.length / unit_size(record.encoding);
   return units / string.size();
 }
 
-std::string apply(std::string_view bytes, const Field& field, std::string_view prefix, bool installing) {
+[[noreturn]] void too_long(std::string_view prefix, const Field& field) {
+  throw Error(ErrorKind::kStorage, "prefix '" + std::string(prefix) + "' is too long for the string at offset " +
+                                       std::to_string(field.offset) + ": " + std::to_string(prefix.size()) +
+                                       " bytes, at most " + std::to_string(longest_prefix(field.records)) +
+                                       " fit: install under a shorter path");
+}
+
+std::string apply_interpreter(std::string_view bytes, const Field& field, std::string_view prefix,
+                              Direction direction) {
+  const Relocation& record = field.records.front();
+  const bool as_packed = bytes.find_first_not_of('/') == bytes.npos;
+  const std::string loader = own_loader(prefix);
+  if (direction == Direction::kUndo) {
+    const bool installed = bytes.starts_with(loader) && bytes.find_first_not_of('/', loader.size()) == bytes.npos;
+    if (!as_packed && !installed) bad_record(record, "the prefix is not there");
+    return std::string(bytes.size(), '/');
+  }
+  if (!as_packed) bad_record(record, "no room for a loader's path there");
+  if (direction == Direction::kInstall) return std::string(bytes);
+  if (loader.size() > bytes.size()) too_long(prefix, field);
+  return loader + std::string(bytes.substr(loader.size()));
+}
+
+std::string apply(std::string_view bytes, const Field& field, std::string_view prefix, Direction direction) {
   const Relocation& first = field.records.front();
+  const bool installing = direction != Direction::kUndo;
+  if (first.kind == RelocationKind::kInterpreter && bytes.size() == field.size)
+    return apply_interpreter(bytes, field, prefix, direction);
   const std::size_t size = text_size(bytes, first);
   if (bytes.size() != field.size) bad_record(first, "lies outside the file");
   if (installing && size != field.size) bad_record(first, "its string ends before the capacity does");
@@ -102,10 +143,7 @@ std::string apply(std::string_view bytes, const Field& field, std::string_view p
   std::string result = substitute({bytes.substr(0, size), first.offset, prefix, installing}, field.records);
   if (result.size() > field.size) {
     if (!installing) bad_record(first, "the prefix is not there");
-    throw Error(ErrorKind::kStorage, "prefix '" + std::string(prefix) + "' is too long for the string at offset " +
-                                         std::to_string(first.offset) + ": " + std::to_string(prefix.size()) +
-                                         " bytes, at most " + std::to_string(longest_prefix(field.records)) +
-                                         " fit: install under a shorter path");
+    too_long(prefix, field);
   }
   if (!installing && result.size() != field.size) bad_record(first, "the prefix is not there");
   result.resize(field.size, first.kind == RelocationKind::kShebang ? ' ' : '\0');
@@ -113,14 +151,15 @@ std::string apply(std::string_view bytes, const Field& field, std::string_view p
 }
 
 std::string apply(std::string_view file, const std::vector<Relocation>& records, std::string_view prefix,
-                  bool installing) {
+                  Direction direction) {
+  const bool installing = direction != Direction::kUndo;
   require_prefix(prefix);
   if (records.empty()) return std::string(file);
   if (!changes_length(records.front())) {
     std::string result(file);
     for (const Field& field : fields_of(records, file.size())) {
       const auto at = static_cast<std::size_t>(field.offset);
-      result.replace(at, field.size, apply(file.substr(at, field.size), field, prefix, installing));
+      result.replace(at, field.size, apply(file.substr(at, field.size), field, prefix, direction));
     }
     return result;
   }
@@ -154,12 +193,13 @@ void check_relocations(const std::vector<Relocation>& records, std::uint64_t siz
     fields_of(records, size);
 }
 
-std::string relocate(std::string_view packed, const std::vector<Relocation>& records, std::string_view prefix) {
-  return apply(packed, records, prefix, true);
+std::string relocate(std::string_view packed, const std::vector<Relocation>& records, std::string_view prefix,
+                     LibcChoice libc) {
+  return apply(packed, records, prefix, direction_to(libc));
 }
 
 std::string unrelocate(std::string_view installed, const std::vector<Relocation>& records, std::string_view prefix) {
-  return apply(installed, records, prefix, false);
+  return apply(installed, records, prefix, Direction::kUndo);
 }
 
 std::vector<Field> fields_of(const std::vector<Relocation>& records, std::uint64_t size) {
@@ -172,21 +212,29 @@ std::vector<Field> fields_of(const std::vector<Relocation>& records, std::uint64
   return fields;
 }
 
-std::string relocate(std::string_view packed, const Field& field, std::string_view prefix) {
+std::string relocate(std::string_view packed, const Field& field, std::string_view prefix, LibcChoice libc) {
   require_prefix(prefix);
-  return apply(packed, field, prefix, true);
+  return apply(packed, field, prefix, direction_to(libc));
 }
 
 std::string unrelocate(std::string_view installed, const Field& field, std::string_view prefix) {
   require_prefix(prefix);
-  return apply(installed, field, prefix, false);
+  return apply(installed, field, prefix, Direction::kUndo);
 }
 
-std::optional<std::size_t> longest_prefix(const std::vector<Relocation>& records) {
+LibcChoice libc_of(std::string_view installed, const Field& field) {
+  const bool own = field.records.front().kind == RelocationKind::kInterpreter && !installed.empty() &&
+                   installed.find('\0') != installed.npos;
+  return own ? LibcChoice::kBundled : LibcChoice::kHost;
+}
+
+std::optional<std::size_t> longest_prefix(const std::vector<Relocation>& records, LibcChoice libc) {
   std::optional<std::size_t> longest;
   if (records.empty() || changes_length(records.front())) return longest;
   for (std::span<const Relocation> rest = records; !rest.empty();) {
-    const std::size_t fits = longest_prefix(take_string(rest));
+    const auto string = take_string(rest);
+    if (string.front().kind == RelocationKind::kInterpreter && libc == LibcChoice::kHost) continue;
+    const std::size_t fits = longest_prefix(string);
     longest = std::min(longest.value_or(fits), fits);
   }
   return longest;

@@ -14,7 +14,7 @@ BundleInfo full_info() {
   info.requires_host.cpu_level = 3;
   info.requires_host.glibc = Floor{"2.28", "lib/libtorch_cpu.so", ""};
   info.requires_host.libstdcxx = Floor{"3.4.22", "lib/libtorch_cpu.so", ""};
-  info.requires_host.libc = BundledLibc{"2.36", "libc/ld-linux-x86-64.so.2"};
+  info.requires_host.libc = BundledLibc{"2.36", "libc/ld-linux-x86-64.so.2", {"lib"}};
   CudaRequirement cuda;
   cuda.major = 13;
   cuda.driver = {"580.65.06", "lib/libcudart.so.13", "CUDA 13.x needs it"};
@@ -45,6 +45,7 @@ TEST(BundleInfo, ParsesWhatItWrites) {
   EXPECT_EQ(parsed.requires_host.cuda->coverage.at("lib/libtorch_cuda.so").ptx, std::vector<std::string>{"90@9.0"});
   EXPECT_EQ(parsed.requires_host.cuda->driver.why, "CUDA 13.x needs it");
   EXPECT_EQ(parsed.requires_host.libc->interpreter, "libc/ld-linux-x86-64.so.2");
+  EXPECT_EQ(parsed.requires_host.libc->folders, std::vector<std::string>{"lib"});
   EXPECT_EQ(parsed.requires_host.disk_bytes, 3u);
   EXPECT_EQ(parsed.service->swap, SwapMode::kReplace);
   EXPECT_EQ(parsed.service->exec.size(), 3u);

@@ -411,5 +411,77 @@ TEST_F(ExtractSelfDescribed, MakesLinksToTheHostButNotOverAMember) {
   });
 }
 
+class ExtractOwnLibc : public Extract {
+ protected:
+  static constexpr std::uint32_t kRoom = 64;
+  static testing::Bytes pack(BundleInfo info) {
+    const std::string program = std::string(kRoom, '/') + "/lib64/ld.so" + std::string(1, '\0');
+    const std::vector<testing::Member> members{{"bin", EntryType::kDirectory, {}},
+                                               {"bin/run", EntryType::kRegular, program, true},
+                                               {"env", EntryType::kDirectory, {}},
+                                               {"env/lib", EntryType::kDirectory, {}},
+                                               {"lib", EntryType::kDirectory, {}},
+                                               {"lib/libm.so.6", EntryType::kRegular, "its own"},
+                                               {"libc", EntryType::kDirectory, {}},
+                                               {"libc/ld-x.so.1", EntryType::kRegular, "loader", true},
+                                               {"libc/ld.so", EntryType::kSymlink, "ld-x.so.1"},
+                                               {"libc/libc.so.6", EntryType::kRegular, "libc"},
+                                               {"libc/libm.so.6", EntryType::kRegular, "libm"}};
+    testing::Bytes archive;
+    Writer writer(info, {.threads = 2},
+                  [&](std::span<const std::byte> data) { archive.insert(archive.end(), data.begin(), data.end()); });
+    for (const testing::Member& member : members) {
+      Entry entry = testing::entry_of(member);
+      if (member.path == "bin/run") entry.relocations = {{RelocationKind::kInterpreter, 0, kRoom, kRoom}};
+      writer.add(entry, testing::source_of(member.contents));
+    }
+    writer.finish();
+    return archive;
+  }
+  static BundleInfo info_with_libc() {
+    BundleInfo info = testing::small_info();
+    info.requires_host.libc = BundledLibc{"2.36", "libc/ld-x.so.1", {"env/lib", "lib", "libc"}};
+    return info;
+  }
+};
+
+TEST_F(ExtractOwnLibc, LeadsProgramsToTheLoaderAndItsLibraries) {
+  ExtractOptions options;
+  options.prefix = "/opt/a";
+  options.libc = LibcChoice::kBundled;
+  extract_to_tree(testing::open_bytes(pack(info_with_libc())), options);
+  EXPECT_STREQ(read("bin/run").c_str(), "/opt/a/libc/ld.so");
+  EXPECT_EQ(fs::read_symlink(tree() / "env/lib/libc.so.6"), "../../libc/libc.so.6");
+  EXPECT_EQ(fs::read_symlink(tree() / "env/lib/libm.so.6"), "../../libc/libm.so.6");
+  EXPECT_EQ(fs::read_symlink(tree() / "lib/libc.so.6"), "../libc/libc.so.6");
+  EXPECT_EQ(read("lib/libm.so.6"), "its own");  // a member stays what it is
+  EXPECT_FALSE(fs::exists(fs::symlink_status(tree() / "lib/ld-x.so.1")));
+}
+
+TEST_F(ExtractOwnLibc, LeavesItAloneWhereTheHostsIsChosen) {
+  ExtractOptions options;
+  options.prefix = "/opt/" + std::string(2 * kRoom, 'a');  // which the own loader's path would not fit behind
+  const auto files = extract_to_tree(testing::open_bytes(pack(info_with_libc())), options);
+  EXPECT_EQ(read("bin/run"), std::string(kRoom, '/') + "/lib64/ld.so" + std::string(1, '\0'));
+  EXPECT_FALSE(fs::exists(fs::symlink_status(tree() / "lib/libc.so.6")));
+  const auto run = std::ranges::find(files, "bin/run", &InstalledFile::path);
+  ASSERT_NE(run, files.end());
+  const std::string found = read("bin/run");
+  EXPECT_EQ(run->digest, sha256(std::as_bytes(std::span(found))));
+}
+
+TEST_F(ExtractOwnLibc, IsRefusedWithoutOneAndWithoutRoomBeforeAnythingIsWritten) {
+  ExtractOptions options;
+  options.prefix = "/opt/a";
+  options.libc = LibcChoice::kBundled;
+  testing::error_of(ErrorKind::kUsage,
+                    [&] { extract_to_tree(testing::open_bytes(pack(testing::small_info())), options); });
+  options.prefix = "/opt/" + std::string(kRoom, 'a');
+  const std::string message = testing::error_of(
+      ErrorKind::kStorage, [&] { extract_to_tree(testing::open_bytes(pack(info_with_libc())), options); });
+  EXPECT_NE(message.find("bin/run"), std::string::npos) << message;
+  EXPECT_TRUE(fs::is_empty(tree()));
+}
+
 }  // namespace
 }  // namespace holdall::bundle

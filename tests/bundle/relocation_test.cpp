@@ -258,5 +258,57 @@ TEST(Relocation, FitsThePlaceholderToAnyLength) {
   EXPECT_EQ(placeholder(kHeldSize + 3), kHeld + "___");
 }
 
+// "…/lib64/ld.so" behind so many slashes that another path fits.
+struct Program {
+  static constexpr std::uint32_t kRoom = 40;
+  std::string packed =
+      "\x7f"
+      "ELF" +
+      std::string(kRoom, '/') + "/lib64/ld.so" + std::string(1, '\0') + "code";
+  std::vector<Relocation> records{{RelocationKind::kInterpreter, 4, kRoom, kRoom}};
+};
+
+TEST(RelocationInterpreter, StaysTheHostsUnlessTheOwnLibcIsChosen) {
+  const Program program;
+  EXPECT_EQ(relocate(program.packed, program.records, "/srv/app"), program.packed);
+  const std::string own = relocate(program.packed, program.records, "/srv/app", LibcChoice::kBundled);
+  EXPECT_EQ(own.size(), program.packed.size());
+  EXPECT_STREQ(own.c_str() + 4, "/srv/app/libc/ld.so");
+  EXPECT_TRUE(own.ends_with("///lib64/ld.so" + std::string(1, '\0') + "code"));
+}
+
+TEST(RelocationInterpreter, IsUndoneWhicheverLibcWasChosen) {
+  const Program program;
+  for (const LibcChoice libc : {LibcChoice::kHost, LibcChoice::kBundled}) {
+    const std::string installed = relocate(program.packed, program.records, "/srv/app", libc);
+    EXPECT_EQ(unrelocate(installed, program.records, "/srv/app"), program.packed);
+    const Field field = fields_of(program.records, installed.size()).front();
+    EXPECT_EQ(libc_of(std::string_view(installed).substr(4, Program::kRoom), field), libc);
+  }
+  const std::string elsewhere = relocate(program.packed, program.records, "/srv/app", LibcChoice::kBundled);
+  EXPECT_EQ(kind_of([&] { unrelocate(elsewhere, program.records, "/srv/ap"); }), ErrorKind::kBadBundle);
+}
+
+TEST(RelocationInterpreter, RefusesAPathThatDoesNotFitForTheOwnLibcOnly) {
+  const Program program;
+  const std::string longest(*longest_prefix(program.records, LibcChoice::kBundled), 'a');
+  const std::string prefix = "/" + longest.substr(1);
+  EXPECT_EQ(prefix.size(), Program::kRoom - std::string_view("/libc/ld.so").size() - 1);
+  EXPECT_EQ(
+      unrelocate(relocate(program.packed, program.records, prefix, LibcChoice::kBundled), program.records, prefix),
+      program.packed);
+  EXPECT_EQ(kind_of([&] { relocate(program.packed, program.records, prefix + "b", LibcChoice::kBundled); }),
+            ErrorKind::kStorage);
+  EXPECT_EQ(relocate(program.packed, program.records, prefix + "b"), program.packed);
+  EXPECT_EQ(longest_prefix(program.records), std::nullopt);
+}
+
+TEST(RelocationInterpreter, RefusesARecordThatCoversMoreThanSlashes) {
+  Program program;
+  program.records.front().length = program.records.front().capacity = Program::kRoom + 2;
+  for (const LibcChoice libc : {LibcChoice::kHost, LibcChoice::kBundled})
+    EXPECT_EQ(kind_of([&] { relocate(program.packed, program.records, "/a", libc); }), ErrorKind::kBadBundle);
+}
+
 }  // namespace
 }  // namespace holdall::bundle
