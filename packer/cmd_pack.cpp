@@ -231,6 +231,7 @@ PackPlan plan_prefix(const Run& run) {
   EnvironmentOptions options{.name = name, .version = version};
   options.dest_prefix = request.dest_prefix;
   options.shebang = request.shebang;
+  options.libc = request.libc;
   options.mtime = request.mtime;
   options.threads = request.threads;
   options.remembered = run.remembered;

@@ -30,6 +30,7 @@ struct PackRequest {
   std::string arcroot;  // relative folder in the archive; empty: none
   std::string dest_prefix;
   ShebangForm shebang = ShebangForm::kRelative;
+  Libc libc = Libc::kHost;  // of an environment; a manifest says it itself
   std::optional<std::string> bundle_name, bundle_version;
   int level = 3;  // of the format
   bool zip_symlinks = false;

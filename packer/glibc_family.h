@@ -7,8 +7,8 @@
 namespace holdall::packer {
 
 // In the bundle, glibc lies in a folder of its own that no library path leads to: on a host whose own glibc will do,
-// the host's loader must not find it, for a loader works only with the libc it was built with. Nothing of ours chooses
-// the bundled one: who wants it starts libc/<loader> with --library-path (docs/decisions/0006).
+// the host's loader must not find it, for a loader works only with the libc it was built with. Relocation leads to it
+// where the host's is too old (docs/decisions/0006).
 inline constexpr const char* kLibcFolder = "libc";
 
 struct GlibcFile {

@@ -14,13 +14,14 @@
 #include "packer/closure.h"
 #include "packer/faults.h"
 #include "packer/file_digests.h"
-#include "packer/glibc_family.h"
 #include "packer/host_needs.h"
 #include "packer/input_file.h"
 #include "packer/inputs/tree_walk.h"
 #include "packer/library_kinds.h"
 #include "packer/library_origin.h"
 #include "packer/licences.h"
+#include "packer/own_libc.h"
+#include "packer/packed_file.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
 #include "packer/remember_plan.h"
@@ -73,10 +74,10 @@ class Planner {
       add_program(manifest_.executables[i], closure.roots[i]);
     for (const PackedLibrary& library : closure.libraries) add_library(library);
     explain_host_libraries(closure);
-    if (manifest_.libc == Libc::kBundled) add_libc(closure);
     for (const FileMapping& mapping : manifest_.files) add_mapping(mapping);
     add_model();
     auto host_links = add_layers();
+    if (manifest_.libc == Libc::kBundled) add_own_libc(plan_, origins_, machine_, options_.check);
     add_licences(plan_, origins_, machine_.system_root);
     plan_.slim_drops = slim(plan_.members, options_.slimming);
     digest_originals();
@@ -111,7 +112,10 @@ class Planner {
     member.entry.executable = true;
     const bool needs_ours = std::ranges::any_of(
         elf.needed, [](const std::string& name) { return !is_glibc_library(name) && !is_driver_library(name); });
-    if (needs_ours) edit(member, {.rpath = kProgramPath, .rpath_tag = RpathTag::kRpath, .interpreter = {}});
+    ElfWant want;
+    if (needs_ours) want.rpath = kProgramPath;
+    edit_program(member, std::move(want));
+    if (manifest_.libc == Libc::kBundled) record_loader_room(member, options_.check);
   }
 
   void add_library(const PackedLibrary& library) {
@@ -202,24 +206,20 @@ class Planner {
            .aliases = {},
            .origin = driver ? "from the host: it must fit the kernel's driver"
                      : manifest_.libc == Libc::kBundled
-                         ? "from the host; the bundle's own lies in libc/, for who starts its loader"
+                         ? "from the host, or the bundle's own in libc/ where the host's is too old"
                          : "from the host: the C library goes with the host's loader",
            .reason = "needed by",
            .by = by});
     }
   }
 
-  void add_libc(const Closure& closure) {
-    const auto dynamic = std::ranges::find_if(closure.roots, &ElfInfo::dynamic);
-    if (dynamic == closure.roots.end()) return;  // nothing here has a loader
-    const Glibc glibc = find_glibc(machine_.system_folders, dynamic->machine);
-    for (const GlibcFile& file : glibc.files) {
-      PlannedMember& member = add(kLibcFolder + ("/" + file.name), file.real_path, "system");
-      member.entry.executable = file.name == glibc.interpreter;
-      member.package = origins_.find(file.real_path).package;
-    }
-    plan_.info.requires_host.libc =
-        bundle::BundledLibc{.version = glibc.version, .interpreter = kLibcFolder + ("/" + glibc.interpreter)};
+  // Its digest before the edit is computed at once where relocation wants the one after it, too.
+  void edit_program(PlannedMember& member, ElfWant want) {
+    const bool own_libc = manifest_.libc == Libc::kBundled;
+    const auto input = std::make_shared<const InputFile>(member.source);
+    if (own_libc) want_own_libc(want, input, member.entry.path);
+    if (want.rpath || want.interpreter) edit(member, want);
+    if (own_libc && member.entry.elf) member.entry.elf->original_digest = digest_of(*input, options_.check);
   }
 
   void edit(PlannedMember& member, const ElfWant& want) {
@@ -262,9 +262,19 @@ class Planner {
     member.entry.type = file.type;
     member.entry.executable = file.executable;
     member.entry.link_target = file.link_target;
-    if (file.type != EntryType::kRegular || !rewriter_ || known_as_planned(searched_, member) != nullptr) return;
-    const auto input = std::make_shared<const InputFile>(source);
-    put_rewrite(member, input, rewriter_->plan(*input, {.bundle_path = path}, options_.check), options_.check);
+    if (file.type != EntryType::kRegular) return;
+    const bool own_loader = manifest_.libc == Libc::kBundled && file.executable && has_elf_magic(source);
+    if (own_loader) edit_program(member, {});
+    rewrite(member);
+    if (own_loader) record_loader_room(member, options_.check);
+  }
+
+  void rewrite(PlannedMember& member) {
+    if (!rewriter_ || known_as_planned(searched_, member) != nullptr) return;
+    const auto bytes = packed_file(member).bytes;
+    put_rewrite(member, bytes, rewriter_->plan(*bytes, {.bundle_path = member.entry.path}, options_.check),
+                options_.check);
+    if (!member.splices.empty()) member.entry.elf.reset();  // undone, it is not the original
   }
 
   void add_folder(const std::string& path, const std::string& layer) {
@@ -280,6 +290,7 @@ class Planner {
     for (const LayerSource& layer : manifest_.layers) inputs.push_back(layer.input);
     const Collection collection = collect(inputs, options_.check);
     RelocatableInputs layers = make_relocatable(collection, {.shebang = options_.shebang,
+                                                             .libc = manifest_.libc,
                                                              .slimming = options_.slimming,
                                                              .mtime = options_.mtime,
                                                              .threads = options_.threads,

@@ -4,6 +4,7 @@
 
 #include "packer/host_needs.h"
 #include "packer/licences.h"
+#include "packer/own_libc.h"
 #include "packer/plan_layout.h"
 #include "packer/relocation/make_relocatable.h"
 #include "packer/sbom/sbom.h"
@@ -18,6 +19,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   RelocatableInputs inputs = make_relocatable(collection, {.shebang = options.shebang,
                                                            .destination = options.dest_prefix,
                                                            .launcher = options.launcher,
+                                                           .libc = options.libc,
                                                            .slimming = options.slimming,
                                                            .mtime = options.mtime,
                                                            .threads = options.threads,
@@ -26,6 +28,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   plan.warnings = std::move(inputs.warnings);
   plan.members = std::move(inputs.members);
   LibraryOrigins origins(machine.system_root);
+  if (options.libc == Libc::kBundled) add_own_libc(plan, origins, machine, check);
   add_licences(plan, origins, machine.system_root);
   plan.slim_drops = slim(plan.members, options.slimming);
   add_sbom(plan, origins,

@@ -14,6 +14,7 @@ namespace holdall::packer {
 struct EnvironmentOptions {
   std::string name, version;     // of the bundle
   std::string dest_prefix = {};  // absolute: written in the build prefix's place at once; empty: relocatable
+  Libc libc = Libc::kHost;       // kBundled: not with a dest_prefix, where nothing is left to be chosen
   Slimming slimming = Slimming::kNone;
   std::string launcher = {};  // the program `holdall`, to go with it as bin/holdall and bin/conda-unpack; empty: none
   ShebangForm shebang = ShebangForm::kRelative;

@@ -85,12 +85,21 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--arcroot", request.arcroot, "folder in the archive that holds everything")
       ->type_name("FOLDER")
       ->excludes(manifest);
-  app.add_option(
-         "-d,--dest-prefix", request.dest_prefix,
-         "write this folder in the environment's place at once: it needs no relocation there, and works nowhere "
-         "else")
-      ->type_name("FOLDER")
-      ->excludes(manifest);
+  auto* const destination =
+      app.add_option(
+             "-d,--dest-prefix", request.dest_prefix,
+             "write this folder in the environment's place at once: it needs no relocation there, and works nowhere "
+             "else")
+          ->type_name("FOLDER")
+          ->excludes(manifest);
+  app.add_option("--libc", request.libc,
+                 "host: the target's C library must do; bundled: bring this machine's along, for targets with an older "
+                 "one")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Libc>{{"host", Libc::kHost}, {"bundled", Libc::kBundled}}))
+      ->option_text("host|bundled")
+      ->excludes(manifest)
+      ->excludes(destination);
   app.add_option("--shebang", request.shebang,
                  "scripts find their interpreter: relative, from their own place; env, in PATH, as conda-pack has it")
       ->transform(CLI::CheckedTransformer(
@@ -190,7 +199,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   auto* const quiet = app.add_flag("-q,--quiet", arguments.quiet, "no progress, no warnings");
   app.add_flag("-v,--verbose", arguments.verbose, "list every library with its origin")->excludes(quiet);
   // What to pack has no variable that stands for it: one that is left over would pack something else unseen.
-  bundle::add_environment_fallbacks(app, {"name", "prefix", "manifest", "exclude", "include", "with-python"});
+  bundle::add_environment_fallbacks(app, {"name", "prefix", "manifest", "exclude", "include", "with-python", "libc"});
 }
 
 // "a/b" for "/a/b/": conda-pack takes slashes at the ends for nothing.

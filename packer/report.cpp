@@ -98,7 +98,7 @@ void add_needs(Text& text, const PackPlan& plan) {
   text.heading("what the host must have");
   text.line(needs.arch);
   add_floors(text, "glibc", plan.floors.glibc);
-  if (needs.libc) text.line("(in the bundle, for who starts its loader) glibc " + needs.libc->version);
+  if (needs.libc) text.line("(in the bundle, where the host's is older) glibc " + needs.libc->version);
   add_floors(text, needs.libstdcxx ? "GLIBCXX" : "(in the bundle) GLIBCXX", plan.floors.libstdcxx);
   add_floors(text, "x86-64-v", plan.floors.cpu_level);
   if (needs.cuda) {

@@ -20,6 +20,7 @@
 #include "packer/inputs/conda_record.h"
 #include "packer/inputs/site_packages.h"
 #include "packer/leak_audit.h"
+#include "packer/own_libc.h"
 #include "packer/packed_file.h"
 #include "packer/relocation/prefix_rewrite.h"
 #include "packer/relocation/pyc.h"
@@ -200,22 +201,27 @@ class Stage {
 
   void plain(const Member& member, Outcome& result) const {
     FilePointer file = open(member, result.member);
-    if (member.role == MemberRole::kInterpreter) file = with_libraries_beside(file, result.member);
+    ElfWant want;
+    // A packed interpreter loads modules that know nothing of where their libraries lie now. Its DT_RPATH serves them,
+    // too.
+    if (member.role == MemberRole::kInterpreter) want.rpath = "$ORIGIN/../lib";
+    const bool own_libc = options_.libc == Libc::kBundled && !result.member.source.empty();
+    if (own_libc) want_own_libc(want, file, result.member.entry.path);
+    if (want.rpath || want.interpreter) file = edited(file, want, result.member);
     FileFacts facts{.bundle_path = result.member.entry.path};
     if (member.prefix_use == PrefixUse::kText) facts.kind = ContentKind::kText;
     if (member.prefix_use == PrefixUse::kBinary) facts.kind = ContentKind::kBinary;
     if (member.placeholder != Member::kNone)
       facts.placeholder_length = collection_.placeholders[member.placeholder].size();
     rewrite(result.member, file, facts);
+    if (own_libc) record_loader_room(result.member, options_.check);
     const bool as_it_is = result.member.splices.empty() && !result.member.edit && !result.member.source.empty();
     if (as_it_is && member.digest != Member::kNone) result.member.brought = collection_.digests[member.digest];
     if (!result.member.splices.empty()) result.member.entry.elf.reset();  // undone, it is not the original
   }
 
-  // A packed interpreter loads modules that know nothing of where their libraries lie now. Its DT_RPATH serves them,
-  // too.
-  FilePointer with_libraries_beside(const FilePointer& file, PlannedMember& planned) const {
-    ElfEdit edit = plan_edit(ElfFile(file), {.rpath = "$ORIGIN/../lib", .interpreter = {}});
+  FilePointer edited(const FilePointer& file, const ElfWant& want, PlannedMember& planned) const {
+    ElfEdit edit = plan_edit(ElfFile(file), want);
     if (edit.empty()) return file;
     planned.entry.elf = record_of(edit, digest_of(*file, options_.check));
     planned.edit = edit;

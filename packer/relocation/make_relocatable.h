@@ -18,6 +18,7 @@ struct RelocationOptions {
   ShebangForm shebang = ShebangForm::kRelative;
   std::string destination = {};  // absolute: written in the build prefix's place at once; empty: relocatable
   std::string launcher = {};     // the program `holdall`, packed as bin/holdall and bin/conda-unpack; empty: neither
+  Libc libc = Libc::kHost;       // kBundled: programs get room for the bundle's own loader
   Slimming slimming = Slimming::kNone;  // kDrop: slim() is to follow, and wheels' RECORDs are to know of it
   std::int64_t mtime = 0;               // of every member in the archive, seconds
   unsigned threads = 0;                 // 0: all processors
