@@ -45,6 +45,7 @@ int run_doctor(const Options& given) {
   check_folder(options.sysroot);
   std::optional<Source> source;
   if (!given.source.empty()) source = Source::open(given.source, given.fetch);
+  if (source) require_libc(source->info(), options.libc);
 
   const Diagnosis diagnosis = diagnose(source ? &source->info() : nullptr, options);
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
@@ -65,6 +66,7 @@ void add_doctor(CLI::App& app, CommandResult& result) {
   command->add_option("--sysroot", options->doctor.sysroot,
                       "examine a captured host: the folder that stands for its root");
   command->add_option("--libcuda", options->doctor.libcuda, "the driver's libcuda.so.1, wherever it lies");
+  add_libc_option(*command, options->doctor.libc);
   add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
   command->callback([options, &result] { result.exit_code = run_doctor(*options); });

@@ -29,6 +29,7 @@ using bundle::FileDescriptor;
 struct ExtractCommandOptions {
   CommonOptions common;
   std::string source, folder;
+  LibcWish libc = LibcWish::kAuto;
   TrustOptions trust;
   FetchOptions fetch;
 };
@@ -83,6 +84,7 @@ void extract_source(const ExtractCommandOptions& options) {
   std::optional<SignedBundle> trusted = check_remote_trust(options.source, options.trust, options.fetch);
   const Source source = Source::open(options.source, options.fetch, Source::PlainHttp::kAnywhere);
   if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
+  require_libc(source.info(), options.libc);
   const InterruptGuard interrupt;
   Destination destination(options.folder);
   SpoolLimits limits;
@@ -93,6 +95,7 @@ void extract_source(const ExtractCommandOptions& options) {
   bundle::ExtractOptions how;
   how.purpose = bundle::ExtractPurpose::kUnpack;
   how.prefix = destination.path();
+  how.libc = choose_libc(source.info(), options.libc);
   how.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   how.before_change = [&](std::string_view, std::string_view) { interrupt.check(); };
   static_cast<void>(bundle::extract(reader, destination.fd(), how));
@@ -111,6 +114,7 @@ void add_extract(CLI::App& app, CommandResult& /*result*/) {
   command->add_option("SOURCE", options->source, "bundle: a file, an https:// address, or - for standard input")
       ->required();
   command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
+  add_libc_option(*command, options->libc);
   add_trust_options(*command, options->trust);
   add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);

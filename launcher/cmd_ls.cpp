@@ -46,7 +46,8 @@ void print_json(const std::vector<Row>& rows) {
                     {"good", release.good},
                     {"installed_at", release.installed_at},
                     {"bytes", release.bytes},
-                    {"state", release.state}});
+                    {"state", release.state},
+                    {"libc", libc_name(release.libc)}});
   std::cout << list.dump(2) << '\n';
 }
 

@@ -21,6 +21,7 @@ using bundle::ErrorKind;
 
 struct RelocateCommandOptions {
   std::string folder, prefix;
+  LibcWish libc = LibcWish::kAuto;
   bool undo = false, skip_changed = false, json = false, quiet = false;
 };
 
@@ -43,6 +44,14 @@ RelocateResult relocate(const RelocateCommandOptions& options, const std::string
   const InterruptGuard interrupt;
   RelocateOptions how;
   if (!options.undo) how.prefix = destination(options, folder);
+  how.choose_libc = [&](const bundle::BundleInfo* info, bundle::LibcChoice now) {
+    if (info == nullptr && options.libc == LibcWish::kBundled)
+      throw Error(ErrorKind::kUsage, "'" + folder + "' brings no C library of its own: leave out --libc bundled");
+    if (info == nullptr) return bundle::LibcChoice::kHost;
+    // What it was installed with goes on serving it.
+    if (options.libc == LibcWish::kAuto && now == bundle::LibcChoice::kBundled) return now;
+    return choose_libc(*info, options.libc);
+  };
   how.changed_files = options.skip_changed ? ChangedFiles::kSkip : ChangedFiles::kRefuse;
   how.check = [&] { interrupt.check(); };
   RelocateResult result = relocate_tree(folder, how);
@@ -61,6 +70,7 @@ void run_relocate(const RelocateCommandOptions& options) {
   }
   nlohmann::ordered_json report{{"path", folder}, {"prefix", nullptr}};
   if (!options.undo) report["prefix"] = destination(options, folder);
+  report["libc"] = libc_name(result.libc);
   report["files"] = result.files;
   report["changed"] = result.changed;
   report["skipped"] = result.skipped;
@@ -69,6 +79,7 @@ void run_relocate(const RelocateCommandOptions& options) {
 
 void add_relocate_options(CLI::App& command, RelocateCommandOptions& options) {
   command.add_flag("--undo", options.undo, "put back the bytes that were packed");
+  add_libc_option(command, options.libc);
   command.add_flag("--skip-changed", options.skip_changed,
                    "leave files alone that were changed since they were unpacked");
   command.add_flag("-q,--quiet", options.quiet, "errors only");

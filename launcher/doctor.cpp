@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "bundle/error.h"
 #include "launcher/doctor/examination.h"
+#include "launcher/doctor/version.h"
 
 namespace holdall::launcher {
 namespace {
@@ -31,8 +33,27 @@ std::optional<std::string> Examination::variable(const std::string& name) const 
   return found == environment.end() ? std::nullopt : std::optional(found->second);
 }
 
-Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options) {
-  const Host host(options.sysroot);
+std::optional<std::string> Examination::host_glibc() const {
+  if (const auto said = variable("CONDA_OVERRIDE_GLIBC")) return said->empty() ? std::nullopt : said;
+  return libc.version;
+}
+
+std::optional<std::string> Examination::used_glibc() const {
+  return libc_choice == bundle::LibcChoice::kBundled ? std::optional(info->requires_host.libc->version) : libc.version;
+}
+
+namespace {
+
+bundle::LibcChoice choice_of(const Examination& exam) {
+  using bundle::LibcChoice;
+  if (!exam.info || !exam.info->requires_host.libc || exam.options.libc == LibcWish::kHost) return LibcChoice::kHost;
+  if (exam.options.libc == LibcWish::kBundled) return LibcChoice::kBundled;
+  const auto& floor = exam.info->requires_host.glibc;
+  const auto found = exam.host_glibc();
+  return floor && (!found || version_less(*found, floor->version)) ? LibcChoice::kBundled : LibcChoice::kHost;
+}
+
+Examination examination_of(const Host& host, const bundle::BundleInfo* info, const DoctorOptions& options) {
   utsname machine{};
   ::uname(&machine);
   Examination exam{
@@ -40,8 +61,29 @@ Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options)
   if (!options.environment) exam.environment = process_environment();
   exam.libc = observe_libc(host, exam.arch);
   if (host.captured() && exam.libc.arch) exam.arch = *exam.libc.arch;
+  exam.libc_choice = choice_of(exam);
+  return exam;
+}
 
+}  // namespace
+
+bundle::LibcChoice choose_libc(const bundle::BundleInfo& info, LibcWish wish) {
+  DoctorOptions options;
+  options.libc = wish;
+  return examination_of(Host(), &info, options).libc_choice;
+}
+
+void require_libc(const bundle::BundleInfo& info, LibcWish wish) {
+  if (wish == LibcWish::kBundled && !info.requires_host.libc)
+    throw bundle::Error(bundle::ErrorKind::kUsage,
+                        "bundle '" + info.name + "' brings no C library of its own: leave out --libc bundled");
+}
+
+Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options) {
+  const Host host(options.sysroot);
+  const Examination exam = examination_of(host, info, options);
   Diagnosis diagnosis;
+  diagnosis.libc = exam.libc_choice;
   const auto take = [&](std::vector<Check> checks) {
     diagnosis.checks.insert(diagnosis.checks.end(), checks.begin(), checks.end());
   };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bundle/bundle_info.h"
+#include "bundle/relocation.h"
 
 namespace holdall::launcher {
 
@@ -35,13 +36,18 @@ struct Diagnosis {
   Verdict verdict = Verdict::kUnknown;
   std::vector<Check> checks;
   std::vector<Device> devices;
-  bool storage_only = false;  // every failing check is about the disk: exit 6 instead of 5
+  bool storage_only = false;                            // every failing check is about the disk: exit 6 instead of 5
+  bundle::LibcChoice libc = bundle::LibcChoice::kHost;  // what the bundle's programs are to run on
 };
 
+// kAuto: the host's where it is new enough, else the one that the bundle brings, if it brings one.
+enum class LibcWish { kAuto, kHost, kBundled };
+
 struct DoctorOptions {
-  std::string sysroot;     // every file of the host is read below it; empty: "/"
-  std::string libcuda;     // the user's word, wherever it lies
-  std::string root;        // the store that would be installed into: disk, noexec, NFS
+  std::string sysroot;  // every file of the host is read below it; empty: "/"
+  std::string libcuda;  // the user's word, wherever it lies
+  std::string root;     // the store that would be installed into: disk, noexec, NFS
+  LibcWish libc = LibcWish::kAuto;
   bool allow_cpu = false;  // a bundle that wants CUDA may run on the CPU
   bool allow_network_filesystem = false;
   // CONDA_OVERRIDE_CUDA, CONDA_OVERRIDE_GLIBC, CUDA_VISIBLE_DEVICES and what the child gets; absent: the process's own.
@@ -52,6 +58,12 @@ struct DoctorOptions {
 // `info` absent: the host alone. CUDA is touched only in a child process with a deadline. Never throws for what it
 // finds on the host.
 Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options);
+
+// What programs of the bundle are to run on here: diagnose() says the same, among all else.
+bundle::LibcChoice choose_libc(const bundle::BundleInfo& info, LibcWish wish);
+
+// Throws Error{kUsage} if the bundle's own libc is wished for and it brings none.
+void require_libc(const bundle::BundleInfo& info, LibcWish wish);
 
 // The text that people read: one block per finding, the verdict last.
 std::string to_text(const Diagnosis& diagnosis, bool colour);

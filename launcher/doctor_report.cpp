@@ -97,11 +97,14 @@ std::string to_text(const Diagnosis& diagnosis, bool colour) {
     if (is_finding(check)) text += "\n" + block(check, colour);
   text += std::string("\nverdict: ") + name_of(diagnosis.verdict);
   if (diagnosis.verdict == Verdict::kUnknown) text += ": could not be checked: " + open_questions(diagnosis);
+  if (diagnosis.verdict == Verdict::kCompatible && diagnosis.libc == bundle::LibcChoice::kBundled)
+    text += " with the bundled libc";
   return text + "\n";
 }
 
 std::string to_json(const Diagnosis& diagnosis) {
   nlohmann::ordered_json json = {{"verdict", name_of(diagnosis.verdict)},
+                                 {"libc", libc_name(diagnosis.libc)},
                                  {"checks", nlohmann::ordered_json::array()},
                                  {"devices", nlohmann::ordered_json::array()}};
   for (const Check& check : diagnosis.checks)

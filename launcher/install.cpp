@@ -12,6 +12,7 @@
 #include "bundle/extract.h"
 #include "bundle/member_path.h"
 #include "bundle/model_digest.h"
+#include "bundle/own_libc.h"
 #include "bundle/temporary_name.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
@@ -122,6 +123,7 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   const FileDescriptor tree = open_folder({staging.folder(), "tree"});
   bundle::ExtractOptions how;
   how.prefix = store.tree(reader.release_id());
+  how.libc = options.libc;
   how.threads = options.threads;
   how.known = options.known;
   how.progress = options.progress;
@@ -134,6 +136,10 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   record.installed_at = std::time(nullptr);
   for (const auto& entry : reader.toc().entries)
     if (entry.type == bundle::EntryType::kSymlink) record.links.emplace_back(entry.path, entry.link_target);
+  record.libc = options.libc;
+  if (options.libc == bundle::LibcChoice::kBundled)
+    for (auto& link : bundle::libc_links(*reader.info().requires_host.libc, reader.toc(), ""))
+      record.links.emplace_back(std::move(link.path), std::move(link.target));
   for (const auto& entry : reader.toc().entries)
     if (entry.elf) record.originals[entry.path] = {entry.elf->original_size, entry.elf->original_digest};
 
@@ -145,6 +151,13 @@ InstallRecord fill(const Staging& staging, const Store& store, const bundle::Rea
   disk.sync(staging.folder(), "staged release");
   interrupt.check();
   return record;
+}
+
+// Does a release that is there already run on what is wished for?
+std::vector<std::string> libc_faults(const Place& release, const InstallOptions& options) {
+  const bundle::LibcChoice found = read_install_record(open_folder(release)).libc;
+  if (found == options.libc || (found == bundle::LibcChoice::kBundled && !options.libc_matters)) return {};
+  return {std::string("it runs on the ") + libc_name(found) + " libc, not the " + libc_name(options.libc) + " one"};
 }
 
 // In a release that is there already, by one rename.
@@ -176,14 +189,15 @@ InstallResult install(Store& store, const StoreLock& held, const bundle::Reader&
   const Place target{releases.get(), id};
   const bool present = exists(target);
   if (present) {
-    const auto faults = store.check_release(id, false);
+    auto faults = store.check_release(id, false);
+    if (faults.empty()) faults = libc_faults(target, options);
     if (faults.empty()) {
       raise_version_floor(store, held, reader.info().name, options.min_version);
       if (!options.release_json.empty()) keep_release_json(store, target, options.release_json);
       return {.release = id, .reused = true, .bytes = 0};
     }
     if (in_use(target))
-      throw Error(ErrorKind::kStorage, "release '" + id + "' is damaged and in use: " + faults.front() +
+      throw Error(ErrorKind::kStorage, "release '" + id + "' cannot be reused and is in use: " + faults.front() +
                                            ": stop the service, then install again");
   }
   check_model(reader.info(), reader.toc());

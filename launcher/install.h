@@ -15,7 +15,9 @@ namespace holdall::launcher {
 struct InstallOptions {
   std::string release_json;  // what was signed of the archive, verified, kept with the release; empty: nothing
   std::string min_version;   // of release_json; the store remembers it before it has the release
-  unsigned threads = 0;      // 0: all processors
+  bundle::LibcChoice libc = bundle::LibcChoice::kHost;
+  bool libc_matters = false;  // a release that is there and runs on the bundle's libc is not reused for the host's
+  unsigned threads = 0;       // 0: all processors
   const bundle::KnownContent* known = nullptr;  // of the releases that are there; null: all is taken from the archive
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
@@ -31,10 +33,10 @@ struct InstallResult {
 void require_installable(const bundle::Reader& reader);
 
 // Space is checked, the tree is unpacked into staging/ with everything verified, and one rename makes it a release. A
-// release of the same id is checked and reused, with the new release_json if one is given; a damaged one is replaced,
-// unless a service runs from it. SIGINT,
-// SIGTERM and SIGHUP end it with Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle,
-// kStorage, kBusy, kInterrupted}. The verdicts of the doctor, the signature and the version floor are the caller's.
+// release of the same id is checked and reused, with the new release_json if one is given; a damaged one and one that
+// runs on another libc are replaced, unless a service runs from it. SIGINT, SIGTERM and SIGHUP end it with
+// Error{kInterrupted}. On any failure nothing of it is left. Throws Error{kBadBundle, kStorage, kBusy, kInterrupted}.
+// The verdicts of the doctor, the signature and the version floor are the caller's.
 InstallResult install(Store& store, const StoreLock& lock, const bundle::Reader& reader, const InstallOptions& options);
 
 }  // namespace holdall::launcher

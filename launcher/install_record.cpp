@@ -31,11 +31,9 @@ std::string to_json(const InstallRecord& record) {
   json originals = json::array();
   for (const auto& [path, original] : record.originals)
     originals.push_back({path, original.size, bundle::to_hex(original.digest)});
-  return json{{"version", 1},
-              {"installed_at", record.installed_at},
-              {"files", files},
-              {"links", record.links},
-              {"originals", originals}}
+  return json{{"version", 1},           {"installed_at", record.installed_at},
+              {"files", files},         {"links", record.links},
+              {"originals", originals}, {"libc", libc_name(record.libc)}}
       .dump();
 }
 
@@ -49,6 +47,7 @@ InstallRecord read_install_record(const FileDescriptor& release) {
     const json document = json::parse(text);
     InstallRecord record{
         .installed_at = document.at("installed_at"), .files = {}, .links = document.at("links"), .originals = {}};
+    if (document.value("libc", "host") == "bundled") record.libc = bundle::LibcChoice::kBundled;
     for (const json& file : document.at("files"))
       record.files.push_back({file.at(0), file.at(1), file.at(2), file.at(3),
                               bundle::parse_digest(file.at(4).get_ref<const std::string&>())});

@@ -26,6 +26,7 @@ struct InstallRecord {
   std::vector<bundle::InstalledFile> files;
   std::vector<std::pair<std::string, std::string>> links;  // path and target
   std::map<std::string, OriginalFile> originals;           // by path, of the files that the packer edited
+  bundle::LibcChoice libc = bundle::LibcChoice::kHost;
 
   std::uint64_t bytes() const;
 };

@@ -17,15 +17,17 @@ namespace {
 using bundle::Error;
 using bundle::ErrorKind;
 
-void examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
+bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
   DoctorOptions how;
   how.root = options.common.store_root();
   how.allow_cpu = options.allow_cpu;
+  how.libc = options.libc;
   how.allow_network_filesystem = options.common.allow_network_filesystem;
   const Diagnosis diagnosis = diagnose(&info, how);
   if (options.common.verbosity == Verbosity::kVerbose) std::cerr << to_text(diagnosis, false);
   require_compatible(diagnosis, info.name,
                      options.common.verbosity == Verbosity::kQuiet ? Warnings::kHide : Warnings::kShow);
+  return diagnosis.libc;
 }
 
 }  // namespace
@@ -40,6 +42,7 @@ void add_obtain_options(CLI::App& command, ObtainOptions& options) {
           "also say what the doctor found")
       ->excludes(command.get_option("--quiet"));
   command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
+  add_libc_option(command, options.libc);
   add_trust_options(command, options.trust);
   add_fetch_options(command, options.fetch);
   command
@@ -53,7 +56,8 @@ Obtained obtain(const ObtainOptions& options) {
   const Source source = Source::open(options.source, options.fetch, Source::PlainHttp::kAnywhere);
   if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
   if (options.check) options.check(source.info());
-  examine(source.info(), options);
+  require_libc(source.info(), options.libc);
+  const bundle::LibcChoice libc = examine(source.info(), options);
   if (options.examined) options.examined();
   interrupt.check();
 
@@ -95,6 +99,8 @@ Obtained obtain(const ObtainOptions& options) {
 
   InstallOptions install_options;
   install_options.known = &known;
+  install_options.libc = libc;
+  install_options.libc_matters = options.libc != LibcWish::kAuto;
   if (trusted) {
     install_options.release_json = trusted->json;
     install_options.min_version = trusted->release.min_version;

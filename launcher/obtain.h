@@ -16,6 +16,7 @@ struct ObtainOptions {
   CommonOptions common;
   std::string source;
   bool allow_cpu = false;
+  LibcWish libc = LibcWish::kAuto;
   TrustOptions trust;
   FetchOptions fetch;
   std::uint64_t max_size = 0;                            // of standard input, bytes; 0: any
@@ -23,7 +24,7 @@ struct ObtainOptions {
   std::function<void()> examined;                        // the doctor has let it pass
 };
 
-// Declares SOURCE, the common options, --allow-cpu, --max-size and those of trust.
+// Declares SOURCE, the common options, --allow-cpu, --libc, --max-size and those of trust.
 void add_obtain_options(CLI::App& command, ObtainOptions& options);
 
 struct Obtained {

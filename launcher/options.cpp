@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -48,6 +49,16 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_option("--lock-timeout", options.lock_timeout_seconds, "seconds to wait for another holdall [10]")
       ->check(CLI::Range(0.0, 86400.0));
   command.add_flag("--allow-network-filesystem", options.allow_network_filesystem, "let the store lie on NFS or SMB");
+}
+
+void add_libc_option(CLI::App& command, LibcWish& wish) {
+  command
+      .add_option("--libc", wish,
+                  "the C library to run on: host, bundled (the bundle's own), or auto: the host's if it is new enough "
+                  "[auto]")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, LibcWish>{
+          {"auto", LibcWish::kAuto}, {"host", LibcWish::kHost}, {"bundled", LibcWish::kBundled}}))
+      ->option_text("auto|host|bundled");
 }
 
 std::vector<std::string> installed_names(const CommonOptions& options) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/doctor.h"
 #include "launcher/store.h"
 
 namespace CLI {
@@ -31,6 +32,9 @@ struct CommonOptions {
 // Declares --root, --name, --json, -q, -v, --lock-timeout and --allow-network-filesystem. `options` must live until the
 // command line has been parsed and the command's callback has run.
 void add_common_options(CLI::App& command, CommonOptions& options);
+
+// Declares --libc.
+void add_libc_option(CLI::App& command, LibcWish& wish);
 
 // The services that have a store below the root, sorted.
 std::vector<std::string> installed_names(const CommonOptions& options);

@@ -132,12 +132,26 @@ void RelocatableFile::copy_to(int out) const {
   }
 }
 
-void RelocatableFile::write_with(const HeldPrefix& held, const HeldPrefix& wanted, int out) const {
+bool RelocatableFile::has_loader_room() const {
+  return std::ranges::find(record_.records, bundle::RelocationKind::kInterpreter, &bundle::Relocation::kind) !=
+         record_.records.end();
+}
+
+bundle::LibcChoice RelocatableFile::libc() const {
+  if (!has_loader_room()) return bundle::LibcChoice::kHost;
+  for (const bundle::Field& field : bundle::fields_of(record_.records, record_.size))
+    if (bundle::libc_of(read_at(field.offset, field.size), field) == bundle::LibcChoice::kBundled)
+      return bundle::LibcChoice::kBundled;
+  return bundle::LibcChoice::kHost;
+}
+
+void RelocatableFile::write_with(const HeldPrefix& held, const Wanted& wanted, int out) const {
   const auto changed = [&] { return Error(ErrorKind::kBadBundle, "'" + record_.path + "' changed while it was read"); };
   if (is_text()) {
     const auto packed = packed_text(whole(), held);
     if (!packed) throw changed();
-    write_at(out, 0, wanted ? bundle::relocate(*packed, record_.records, *wanted) : *packed, record_.path);
+    write_at(out, 0, wanted.prefix ? bundle::relocate(*packed, record_.records, *wanted.prefix) : *packed,
+             record_.path);
   } else {
     const auto packed = packed_fields(held);
     if (!packed) throw changed();
@@ -145,7 +159,9 @@ void RelocatableFile::write_with(const HeldPrefix& held, const HeldPrefix& wante
     const auto fields = bundle::fields_of(record_.records, record_.size);
     for (std::size_t i = 0; i < fields.size(); ++i)
       write_at(out, fields[i].offset,
-               wanted ? bundle::relocate((*packed)[i].bytes, fields[i], *wanted) : (*packed)[i].bytes, record_.path);
+               wanted.prefix ? bundle::relocate((*packed)[i].bytes, fields[i], *wanted.prefix, wanted.libc)
+                             : (*packed)[i].bytes,
+               record_.path);
   }
   struct stat status {};
   if (::fstat(file_.get(), &status) != 0) throw system_error(errno, "stat", record_.path);

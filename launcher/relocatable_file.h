@@ -22,11 +22,19 @@ class RelocatableFile {
   // the file is not as it was unpacked. Reads the whole file.
   std::optional<HeldPrefix> find_held(const std::vector<HeldPrefix>& candidates) const;
 
+  // What the file asks for now: kHost if it is no program with room for a loader.
+  bundle::LibcChoice libc() const;
+  bool has_loader_room() const;
+
   // Its first bytes as packed, if it holds `held`.
   std::string packed_head(const HeldPrefix& held, std::size_t size) const;
 
   // Writes the file with `wanted` instead of `held` to `out`, an empty file; with its mode, owner and time.
-  void write_with(const HeldPrefix& held, const HeldPrefix& wanted, int out) const;
+  struct Wanted {
+    HeldPrefix prefix;
+    bundle::LibcChoice libc = bundle::LibcChoice::kHost;
+  };
+  void write_with(const HeldPrefix& held, const Wanted& wanted, int out) const;
 
  private:
   struct Patch {

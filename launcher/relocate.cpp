@@ -12,6 +12,7 @@
 #include "bundle/error.h"
 #include "bundle/limits.h"
 #include "bundle/member_path.h"
+#include "bundle/own_libc.h"
 #include "bundle/prefix_check.h"
 #include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
@@ -64,6 +65,8 @@ class TreeRelocation {
     }
     settle();
     link_host();
+    link_libc();
+    result_.libc = wanted_libc_;
     return std::move(result_);
   }
 
@@ -71,6 +74,10 @@ class TreeRelocation {
   struct Change {
     const bundle::RelocatedFile* file = nullptr;
     HeldPrefix held;
+  };
+  struct LibcLink {
+    FileDescriptor folder;
+    std::string name, target;
   };
 
   bundle::SafeFolder tree() const { return {root_.get(), resolver_}; }
@@ -87,13 +94,29 @@ class TreeRelocation {
     if (const auto held = own_file(bundle::kPrefixPath, bundle::kLargestPrefixFile))
       recorded_ = bundle::parse_prefix_lines(*held);
     result_.files = list_.files.size();
+    choose_libc();
+  }
+
+  void choose_libc() {
+    using bundle::LibcChoice;
+    const bool has_room = std::ranges::any_of(list_.files, [](const bundle::RelocatedFile& file) {
+      return std::ranges::find(file.records, bundle::RelocationKind::kInterpreter, &bundle::Relocation::kind) !=
+             file.records.end();
+    });
+    std::optional<bundle::BundleInfo> info;
+    if (has_room) info = bundle::parse_bundle_info(own_file("bundle.json", bundle::kMaxInfoBytes).value_or(""));
+    if (info) libc_ = info->requires_host.libc;
+    if (libc_) find_libc_links();
+    const bool own = std::ranges::any_of(libc_links_, [&](const LibcLink& link) { return is_there(link); });
+    if (options_.prefix && options_.choose_libc)
+      wanted_libc_ = options_.choose_libc(libc_ ? &*info : nullptr, own ? LibcChoice::kBundled : LibcChoice::kHost);
   }
 
   // Reads everything and changes nothing.
   void examine() {
     std::vector<HeldPrefix> candidates(recorded_.rbegin(), recorded_.rend());
     candidates.emplace_back();  // as packed
-    bundle::PrefixCheck check(options_.prefix.value_or("/"));
+    bundle::PrefixCheck check(options_.prefix.value_or("/"), wanted_libc_);
     std::vector<std::string> changed;
     std::set<std::string> folders;
     for (const bundle::RelocatedFile& record : list_.files) {
@@ -112,7 +135,8 @@ class TreeRelocation {
         check.add({record.path, record.executable, record.records},
                   [&] { return file->packed_head(*held, bundle::kScriptHead); });
       }
-      if (*held == options_.prefix) continue;
+      const bool right_libc = !file->has_loader_room() || file->libc() == wanted_libc_;
+      if (right_libc && (*held == options_.prefix || !holds_prefix(record))) continue;
       changes_.push_back({&record, *held});
       folders.emplace(bundle::parent_of(record.path));
     }
@@ -131,6 +155,14 @@ class TreeRelocation {
       if (::faccessat(parent(folder).get(), ".", W_OK | X_OK, AT_EACCESS) != 0)
         throw system_error(errno, "replace files in", folder.empty() ? "." : folder);
     }
+  }
+
+  // A program that has nothing but room for a loader's path is as packed while it runs on the host's libc.
+  bool holds_prefix(const bundle::RelocatedFile& record) const {
+    return wanted_libc_ == bundle::LibcChoice::kBundled ||
+           std::ranges::any_of(record.records, [](const bundle::Relocation& item) {
+             return item.kind != bundle::RelocationKind::kInterpreter;
+           });
   }
 
   // nullopt: it is not there.
@@ -173,7 +205,7 @@ class TreeRelocation {
       const FileDescriptor copy(
           ::openat(staging_.get(), std::to_string(i).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
       if (!copy) throw system_error(errno, "create a copy of", record->path);
-      file->write_with(held, options_.prefix, copy.get());
+      file->write_with(held, {options_.prefix, wanted_libc_}, copy.get());
       if (!together) disk_.sync(copy.get(), record->path);
     }
     if (!together) return;
@@ -227,6 +259,30 @@ class TreeRelocation {
     }
   }
 
+  void find_libc_links() {
+    const FileDescriptor root = parent("");
+    const auto names = names_in({root.get(), std::string(bundle::parent_of(libc_->interpreter))});
+    for (bundle::TreeLink& link : bundle::libc_links(*libc_, names)) {
+      try {
+        auto folder = parent(std::string(bundle::parent_of(link.path)));
+        libc_links_.push_back({std::move(folder), name_of(link.path), std::move(link.target)});
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kNotFound) throw;  // a folder that is gone, as what looked into it
+      }
+    }
+  }
+
+  static bool is_there(const LibcLink& link) { return read_link({link.folder.get(), link.name}) == link.target; }
+
+  // To the bundle's C library, only while its programs run on it.
+  void link_libc() const {
+    for (const LibcLink& link : libc_links_) {
+      const Place place{link.folder.get(), link.name};
+      if (wanted_libc_ == bundle::LibcChoice::kBundled && !exists(place)) disk_.make_link(link.target, place);
+      if (wanted_libc_ == bundle::LibcChoice::kHost && is_there(link)) disk_.remove(place);
+    }
+  }
+
   void record(const std::vector<std::string>& prefixes) {
     const Place fresh{own_.get(), kFreshPrefix};
     disk_.remove(fresh);
@@ -242,6 +298,9 @@ class TreeRelocation {
   const bundle::Resolver resolver_ = bundle::available_resolver(root_.get());
   FileDescriptor staging_;
   bundle::RelocationList list_;
+  std::optional<bundle::BundledLibc> libc_;  // that programs of the tree have room for
+  std::vector<LibcLink> libc_links_;         // whose folders are there
+  bundle::LibcChoice wanted_libc_ = bundle::LibcChoice::kHost;
   std::vector<std::string> recorded_;  // what holdall/prefix says
   std::vector<Change> changes_;
   std::vector<const bundle::HostLink*> links_;  // whose folders are there

@@ -9,12 +9,18 @@
 #include <string_view>
 #include <vector>
 
+#include "bundle/bundle_info.h"
+#include "bundle/relocation.h"
+
 namespace holdall::launcher {
 
 enum class ChangedFiles { kRefuse, kSkip };
 
 struct RelocateOptions {
   std::optional<std::string> prefix = {};  // where the tree will live; nullopt: back to what was packed
+  // What the tree's programs are to run on, once it is known that they have room for the loader that the bundle brings
+  // (else `info` is null), and what they run on now. May throw: nothing has changed. Empty: the host's C library.
+  std::function<bundle::LibcChoice(const bundle::BundleInfo* info, bundle::LibcChoice now)> choose_libc = {};
   ChangedFiles changed_files = ChangedFiles::kRefuse;
   std::function<void()> check = {};  // called while files are read and staged; may throw to cancel: nothing has changed
   // Called before each change to the disk: tests kill the process there.
@@ -22,7 +28,8 @@ struct RelocateOptions {
 };
 
 struct RelocateResult {
-  std::size_t files = 0;             // that hold the prefix
+  std::size_t files = 0;  // that hold the prefix
+  bundle::LibcChoice libc = bundle::LibcChoice::kHost;
   std::size_t changed = 0;           // of these, now; 0: all was as wanted
   std::vector<std::string> skipped;  // missing, or with kSkip not as they were unpacked
 };

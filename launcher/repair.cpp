@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -120,6 +121,7 @@ class Repair {
     staged_ = open_folder(place);
     bundle::ExtractOptions how;
     how.prefix = prefix();
+    how.libc = read_install_record(release_).libc;
     how.known = &known;
     how.progress = options.unpacked;
     how.wanted = [&](const bundle::Entry& entry) { return paths.contains(entry.path); };
@@ -163,6 +165,15 @@ class Repair {
         if (file.path == entry.path)
           for (bundle::InstalledFile& recorded : record.files)
             if (recorded.path == file.path) recorded = with_times_of(file, to, name);
+    }
+    for (const auto& [path, target] : record.links) {  // to the bundle's libc: no member has them
+      if (!paths.contains(path) || std::ranges::find(toc.entries, path, &bundle::Entry::path) != toc.entries.end())
+        continue;
+      const FileDescriptor folder = parent(tree_, path);
+      const Place link{folder.get(), path.substr(path.rfind('/') + 1)};
+      disk_.remove_tree(link);
+      disk_.make_link(target, link);
+      disk_.sync(folder.get(), path);
     }
     const Place fresh{staged_.get(), kInstallRecordName};
     disk_.remove_tree(fresh);

@@ -159,6 +159,7 @@ std::vector<ReleaseSummary> Store::releases() const {
     summary.good = last_good && last_good->release == id;
     summary.state = state_of(generations, id);
     summary.installed_at = record.installed_at;
+    summary.libc = record.libc;
     summary.bytes = record.bytes();
     summaries.push_back(std::move(summary));
   }

@@ -15,6 +15,7 @@
 
 #include "bundle/bundle_info.h"
 #include "bundle/file_descriptor.h"
+#include "bundle/relocation.h"
 #include "launcher/disk.h"
 
 namespace holdall::launcher {
@@ -35,6 +36,7 @@ struct ReleaseSummary {
   std::string state;              // "installed", "trial", "good", "bad"
   std::int64_t installed_at = 0;  // seconds since the epoch
   std::uint64_t bytes = 0;
+  bundle::LibcChoice libc = bundle::LibcChoice::kHost;
 };
 
 // Proof that the store's lock is held; released by the destructor. Covers store changes only, never a warm-up.

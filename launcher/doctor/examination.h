@@ -25,7 +25,10 @@ struct Examination {
   std::map<std::string, std::string> environment;
   std::string arch;  // of the host; the launcher's own if a captured host does not tell
   HostLibc libc;
+  bundle::LibcChoice libc_choice = bundle::LibcChoice::kHost;
 
+  std::optional<std::string> host_glibc() const;  // its version, or what CONDA_OVERRIDE_GLIBC says
+  std::optional<std::string> used_glibc() const;  // that the bundle's programs meet
   std::optional<std::string> variable(const std::string& name) const;
 };
 

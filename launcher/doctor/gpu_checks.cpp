@@ -228,13 +228,16 @@ class GpuExamination {
       const Libcuda& library = *libcuda_.chosen;
       check.found = library.real;
       check.source = exam_.options.libcuda.empty() ? library.path : "--libcuda";
-      if (library.glibc && exam_.libc.version && version_less(*exam_.libc.version, *library.glibc)) {
+      const auto glibc = exam_.used_glibc();
+      if (library.glibc && glibc && version_less(*glibc, *library.glibc)) {
         check.status = Status::kFail;
         check.code = "E_GLIBC_TOO_OLD";
-        check.found += " on glibc " + *exam_.libc.version;
+        const bool own = exam_.libc_choice == bundle::LibcChoice::kBundled;
+        check.found += " on " + std::string(own ? "the bundled " : "") + "glibc " + *glibc;
         check.need = "glibc >=" + *library.glibc;
         check.why = "the driver's library asks for it";
-        check.fix = "admin: install the driver's package for this distribution";
+        check.fix = own ? "leave out --libc bundled, or use a bundle that was packed on a newer distribution"
+                        : "admin: install the driver's package for this distribution";
       }
       return add(check);
     }

@@ -91,6 +91,12 @@ Check check_cpu(const Examination& exam) {
   return check;
 }
 
+std::string own_libc_instead(const Examination& exam) {
+  return exam.info->requires_host.libc
+             ? ", or leave out --libc host: the bundle brings " + exam.info->requires_host.libc->version
+             : ", or a bundle that was packed on an older one or with \"libc\": \"bundled\"";
+}
+
 Check check_glibc(const Examination& exam) {
   Check check;
   check.id = "glibc";
@@ -99,28 +105,27 @@ Check check_glibc(const Examination& exam) {
     check.need = ">=" + need->version;
     check.why = from(*need);
   }
-  std::optional<std::string> version = exam.libc.version;
-  check.source = exam.libc.source.value_or("");
-  if (const auto override_version = exam.variable("CONDA_OVERRIDE_GLIBC")) {
-    version = override_version->empty() ? std::nullopt : override_version;
-    check.source = "CONDA_OVERRIDE_GLIBC";
+  const std::optional<std::string> version = exam.host_glibc();
+  check.source = exam.variable("CONDA_OVERRIDE_GLIBC") ? "CONDA_OVERRIDE_GLIBC" : exam.libc.source.value_or("");
+  const bool musl = !version && exam.host.exists("/lib/ld-musl-" + exam.arch + ".so.1");
+  check.found = version ? *version : musl ? "musl" : "no glibc";
+  if (exam.libc_choice == bundle::LibcChoice::kBundled) {
+    check.found += ", not used: runs on the bundled " + exam.info->requires_host.libc->version;
+    return check;
   }
   if (!version) {
-    const bool musl = exam.host.exists("/lib/ld-musl-" + exam.arch + ".so.1");
-    check.found = musl ? "musl" : "no glibc";
     check.status = musl && need ? Status::kFail : Status::kSkip;
     if (check.status == Status::kFail) {
       check.code = "E_GLIBC_TOO_OLD";
       check.source = "/lib/ld-musl-" + exam.arch + ".so.1";
-      check.fix = "use a distribution with glibc";
+      check.fix = "use a distribution with glibc" + own_libc_instead(exam);
     }
     return check;
   }
-  check.found = *version;
   if (need && version_less(*version, need->version)) {
     check.status = Status::kFail;
     check.code = "E_GLIBC_TOO_OLD";
-    check.fix = "use a distribution with glibc >=" + need->version + ", or a bundle that was packed on an older one";
+    check.fix = "use a distribution with glibc >=" + need->version + own_libc_instead(exam);
   }
   return check;
 }

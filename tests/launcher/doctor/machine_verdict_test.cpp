@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bundle/error.h"
 #include "captured_host.h"
 #include "launcher/doctor/examination.h"
 
@@ -49,6 +50,59 @@ TEST(MachineVerdict, OverrideReplacesGlibc) {
   const Diagnosis diagnosis = diagnose(&info, options);
   EXPECT_EQ(failing_codes(diagnosis), "E_GLIBC_TOO_OLD");
   EXPECT_EQ(find_check(diagnosis, "glibc")->source, "CONDA_OVERRIDE_GLIBC");
+}
+
+bundle::BundleInfo bundle_with_libc() {
+  bundle::BundleInfo info = cpu_bundle();
+  info.requires_host.libc = bundle::BundledLibc{"2.36", "libc/ld-linux-x86-64.so.2", {"lib"}};
+  return info;
+}
+
+TEST(MachineVerdict, OldGlibcIsNoMatterToABundleThatBringsItsOwn) {
+  CapturedHost host;
+  host.add_machine();
+  host.copy(STAND_IN_LIBC_VERSIONS, "/usr/lib/x86_64-linux-gnu/libc.so.6");
+  const bundle::BundleInfo info = bundle_with_libc();
+  DoctorOptions options = options_for(host);
+  const Diagnosis diagnosis = diagnose(&info, options);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(diagnosis.libc, bundle::LibcChoice::kBundled);
+  EXPECT_EQ(find_check(diagnosis, "glibc")->found, "2.31, not used: runs on the bundled 2.36");
+  EXPECT_THAT(to_text(diagnosis, false), HasSubstr("verdict: compatible with the bundled libc\n"));
+  EXPECT_THAT(to_json(diagnosis), HasSubstr("\"libc\": \"bundled\""));
+
+  options.libc = LibcWish::kHost;
+  const Diagnosis refusal = diagnose(&info, options);
+  EXPECT_EQ(failing_codes(refusal), "E_GLIBC_TOO_OLD");
+  EXPECT_THAT(find_check(refusal, "glibc")->fix, HasSubstr("leave out --libc host"));
+}
+
+TEST(MachineVerdict, GlibcThatWillDoIsPreferredToTheBundledOne) {
+  CapturedHost host;
+  host.add_machine();
+  const bundle::BundleInfo info = bundle_with_libc();
+  DoctorOptions options = options_for(host);
+  EXPECT_EQ(diagnose(&info, options).libc, bundle::LibcChoice::kHost);
+  options.libc = LibcWish::kBundled;
+  EXPECT_EQ(diagnose(&info, options).libc, bundle::LibcChoice::kBundled);
+  options.libc = LibcWish::kAuto;
+  options.environment->emplace("CONDA_OVERRIDE_GLIBC", "2.28");
+  EXPECT_EQ(diagnose(&info, options).libc, bundle::LibcChoice::kBundled);
+}
+
+TEST(MachineVerdict, HostWithoutGlibcRunsABundleThatBringsItsOwn) {
+  CapturedHost host;
+  host.add_machine();
+  host.remove("/usr/lib/x86_64-linux-gnu/libc.so.6");
+  host.write("/usr/lib/ld-musl-x86_64.so.1", "");
+  const bundle::BundleInfo info = bundle_with_libc();
+  EXPECT_EQ(diagnose(&info, options_for(host)).verdict, Verdict::kCompatible);
+}
+
+TEST(MachineVerdict, WishForALibcThatTheBundleLacksIsRefused) {
+  EXPECT_THROW(require_libc(cpu_bundle(), LibcWish::kBundled), bundle::Error);
+  EXPECT_NO_THROW(require_libc(cpu_bundle(), LibcWish::kAuto));
+  EXPECT_NO_THROW(require_libc(bundle_with_libc(), LibcWish::kBundled));
 }
 
 TEST(MachineVerdict, UnknownGlibcIsAnOpenQuestion) {

@@ -57,6 +57,7 @@ TEST(Report, GivesProgramsEveryFieldOfTheContract) {
   diagnosis.checks.erase(diagnosis.checks.begin());
   EXPECT_EQ(to_json(diagnosis), R"({
   "verdict": "incompatible",
+  "libc": "host",
   "checks": [
     {
       "id": "driver",
