@@ -1,0 +1,34 @@
+# The image-editing service itself, built here, on Debian 11, whose libc and libstdc++ are too old for it: its gate edits a
+# picture, and an edit there gives the same bytes as one here.
+source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
+source "$HOLDALL_SOURCE/tests/cli/debian_11_fixture.sh"
+python3 - "$HOLDALL_SOURCE/manifests" >manifest.json <<'PYTHON'
+import json, os, sys
+folder = sys.argv[1]
+manifest = json.load(open(folder + "/demo.json"))
+for key in ("executables", "library_paths"):
+    manifest[key] = [os.path.normpath(os.path.join(folder, path)) for path in manifest[key]]
+manifest["model"]["path"] = os.path.normpath(os.path.join(folder, manifest["model"]["path"]))
+manifest["libc"] = "bundled"
+del manifest["$schema"]
+json.dump(manifest, sys.stdout)
+PYTHON
+expect 0 "$pack" -q -m manifest.json -o bare/demo.tar.zst
+cp "$HOLDALL_SOURCE/examples/photo/grace_hopper.jpg" bare/photo.jpg
+expect 0 on_host ./holdall doctor demo.tar.zst
+grep -qx 'verdict: compatible with the bundled libc' out || { cat out >&2; fail "another verdict"; }
+trap 'on_host ./holdall stop --timeout 0 >/dev/null 2>&1 || true' EXIT
+expect 0 on_host ./holdall run demo.tar.zst --detach --port 0 --health-port 0
+expect 0 on_host ./holdall status --json
+pid=$(sed -n 's/.*"pid":\([0-9]*\),.*/\1/p' out)
+worker=$(cat "/proc/$pid/task"/*/children)
+for process in $pid $worker; do
+  grep -q '/tree/libc/libc.so.6' "/proc/$process/maps" || fail "'$(tr '\0' ' ' <"/proc/$process/cmdline")' does not run on the bundle's libc"
+  ! grep -o '/[^ ]*\.so[^ ]*' "/proc/$process/maps" | grep -v '/holdall-demo/releases/[^/]*/tree/' || fail "libraries of the host are loaded"
+done
+[ -n "$worker" ] || fail "the service has no worker"
+expect 0 on_host ./holdall stop
+edit=(run --image photo.jpg --prompt "make the background blue" --seed 7 --device cpu)
+expect 0 on_host ./holdall exec -- sh -c 'exec holdall-edit "$@" --model /mnt/.local/share/holdall/holdall-demo/current/tree/model -o there.png' sh "${edit[@]}"
+(cd bare && "$HOLDALL_SOURCE/build/bin/holdall-edit" "${edit[@]}" --model "$HOLDALL_SOURCE/examples/demo-model" -o here.png) >out 2>err || fail "no edit here"
+cmp bare/there.png bare/here.png || fail "the edit there differs"
