@@ -268,7 +268,7 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
   PackPlan plan = request.manifest.empty() ? plan_prefix(run) : plan_manifest(run);
   if (format == Format::kZip && !request.zip_symlinks) copy_linked_files(plan);
   put_below(plan, request.arcroot);
-  if (format == Format::kZip) check_zip(plan, request.zip64);
+  if (format == Format::kZip) check_zip(plan, {request.zip64, request.level});
   if (!compressor.first.empty()) plan.info.build.insert(compressor);
   if (!request.explain.empty()) {
     explain(plan, request.explain);

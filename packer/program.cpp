@@ -312,9 +312,8 @@ int run(const CLI::App& app, const Arguments& arguments) {
 
 int run_pack_program(int argc, const char* const* argv) {
   CLI::App app(
-      "packs an environment, or a service with the libraries it needs and its model, into one relocatable archive. "
-      "With "
-      "none of -n, -p and -m, the active environment",
+      "packs an environment (-n, -p; without either the active one), or a service with the libraries it needs and its "
+      "model (-m), into one relocatable archive",
       "holdall-pack");
   app.set_version_flag("--version", "holdall-pack " HOLDALL_VERSION);
   app.footer(std::string("Existing outputs are refused with exit code 2 unless --force is given.\n\nExit codes:\n") +

@@ -10,14 +10,18 @@
 #   NAME           of the release [the manifest's, or the folder's]
 #   VALID_DAYS     after which servers refuse it as stale [365; 0: never]
 #   MIN_VERSION    below which servers do not go once they have it [none]
-#   SCANNER        command that gets the SBOM's file and fails on what must not be published
-#                  [trivy sbom --exit-code 1 --severity CRITICAL --ignore-unfixed, if there is a trivy; else nothing]
+#   SCANNER        command that gets the SBOM's file and fails on what must not be published; "none": nothing is scanned
+#                  [trivy sbom --exit-code 1 --severity CRITICAL --ignore-unfixed; README.md says how trivy is installed]
 #   HOLDALL_BIN    folder of holdall-pack and holdall [PATH]
 set -euo pipefail
 : "${INPUT:?what to pack}" "${PUBLISH_DIR:?where to publish}" "${SIGN_KEY:?secret key}" "${PUBLIC_KEY:?public key}"
 [ -z "${HOLDALL_BIN:-}" ] || PATH=$HOLDALL_BIN:$PATH
 step() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'release: %s\n' "$*" >&2; exit 1; }
+
+scanner=${SCANNER:-trivy sbom --exit-code 1 --severity CRITICAL --ignore-unfixed}
+[ "$scanner" = none ] || command -v "${scanner%% *}" >/dev/null ||
+  die "no scanner '${scanner%% *}': install it, name another with SCANNER, or say SCANNER=none to publish unscanned"
 
 mkdir -p -- "$PUBLISH_DIR"
 work=$(mktemp -d -- "$PUBLISH_DIR/.release.XXXXXX") # beside the target: publishing is renaming
@@ -43,23 +47,29 @@ step "audit $name"
 holdall verify "$work/new.tar.zst" --key "$PUBLIC_KEY" >&2
 holdall inspect "$work/new.tar.zst" >&2
 
-step "scan"
-if [ -n "${SCANNER:-}" ]; then
-  $SCANNER "$work/sbom.cdx.json" >&2 || die "the scanner refuses $name: not published"
-elif command -v trivy >/dev/null; then
-  trivy sbom --exit-code 1 --severity CRITICAL --ignore-unfixed "$work/sbom.cdx.json" >&2 ||
-    die "trivy refuses $name: not published"
+if [ "$scanner" = none ]; then
+  step "SCANNER=none: nothing is scanned"
 else
-  step "no scanner: install trivy, or set SCANNER"
+  step "scan"
+  $scanner "$work/sbom.cdx.json" >&2 || die "the scanner refuses $name: not published"
 fi
 
 step "publish $name"
 archive=$PUBLISH_DIR/$name.tar.zst
 if [ -e "$archive" ]; then # a version that is out never changes; publishing it again is no error
   cmp -s "$work/new.tar.zst" "$archive" || die "$archive is published with other contents: choose another VERSION"
+  if holdall verify "$archive" --key "$PUBLIC_KEY" >&2; then
+    step "$name is published already: nothing to do"
+    printf '%s\n' "$archive"
+    exit
+  fi
 fi
+# From here on nothing is replaced that a server would take: there is nothing, or what a run that was cut short has left,
+# or a release that has expired. The signature goes last, as it makes the release; an old one never stands beside the new
+# release.json.
+rm -f -- "$archive.release.json.minisig"
 mv -f -- "$work/new.tar.zst" "$archive"
 mv -f -- "$work/sbom.cdx.json" "$PUBLISH_DIR/$name.cdx.json"
 mv -f -- "$release" "$archive.release.json"
-mv -f -- "$release.minisig" "$archive.release.json.minisig" # last: with it the release is whole
+mv -f -- "$release.minisig" "$archive.release.json.minisig"
 printf '%s\n' "$archive"

@@ -20,8 +20,18 @@ expect 0 "$HOLDALL_BIN/holdall" verify published/svc-1.0.0.tar.zst --key release
 grep -q '"expires"' published/svc-1.0.0.tar.zst.release.json || fail "no expiry"
 ls published >before
 
-# Again: the same. Other contents under a version that is out: refused.
+# Again: the same, and nothing is touched.
+stat -c '%n %i %y' published/* >untouched
 expect 0 "$release"
+[ "$(cat out)" = published/svc-1.0.0.tar.zst ] || fail "stdout: $(cat out)"
+stat -c '%n %i %y' published/* | diff untouched - || fail "a release that is out was replaced"
+# A run that was cut short before the signature is completed.
+rm published/*.minisig
+expect 0 "$release"
+expect 0 "$HOLDALL_BIN/holdall" verify published/svc-1.0.0.tar.zst --key release.pub
+ls published | diff before - || fail "the release was not completed"
+
+# Other contents under a version that is out: refused.
 echo changed >>src/data/file.txt
 expect 1 "$release"; says "is published with other contents"
 VERSION=1.0.1 MIN_VERSION=1.0.0 VALID_DAYS=0 NAME=other expect 0 "$release"
@@ -32,6 +42,12 @@ rm published/other-*
 # Nothing is published when a step before it fails.
 export VERSION=2.0.0
 unchanged() { ls -A published | diff before - || fail "something was published"; }
+SCANNER=no-such-scanner expect 1 "$release"; says "no scanner 'no-such-scanner'"; unchanged
+mkdir with-trivy # which is the scanner where none is named
+printf '#!/bin/sh\necho "trivy: $*" >&2\nexit 1\n' >with-trivy/trivy
+chmod +x with-trivy/trivy
+SCANNER= PATH=$PWD/with-trivy:$PATH expect 1 "$release"; unchanged
+says "trivy: sbom --exit-code 1 --severity CRITICAL --ignore-unfixed published/.release."
 VERDICT=1 expect 1 "$release"; says "the scanner refuses svc-2.0.0: not published"; unchanged
 "$pack" -q keygen -o another --unencrypted >/dev/null
 PUBLIC_KEY=another.pub expect 4 "$release"; unchanged
@@ -39,10 +55,23 @@ SIGN_KEY=none.key expect 7 "$release"; unchanged
 echo "$HOME/here" >src/data/leak
 expect 11 "$release"; unchanged
 rm src/data/leak
-INPUT=src NAME=env expect 0 "$release"
+rm scanned
+SCANNER=none INPUT=src NAME=env expect 0 "$release"; says "nothing is scanned"
+[ ! -e scanned ] || fail "scanned all the same"
 [ -e published/env-2.0.0.tar.zst ] || fail "an environment was not published"
 unset SIGN_KEY
 expect 1 "$release"; says "secret key"
+
+# The scanner's installation takes nothing but what its sha256 says.
+mkdir -p downloads/v1.2.3
+cp scan trivy
+tar -czf downloads/v1.2.3/trivy_1.2.3_Linux-64bit.tar.gz trivy
+export TRIVY_VERSION=1.2.3 TRIVY_URL=file://$PWD/downloads
+TRIVY_SHA256=$(sha256sum <scan | cut -d' ' -f1) expect 1 "$HOLDALL_SOURCE/examples/ci/install-scanner.sh" tools
+[ ! -e tools ] || fail "something with another sha256 was unpacked"
+TRIVY_SHA256=$(sha256sum <downloads/v1.2.3/*.gz | cut -d' ' -f1) \
+  expect 0 "$HOLDALL_SOURCE/examples/ci/install-scanner.sh" tools
+cmp tools/trivy scan
 
 python3 - "$HOLDALL_SOURCE/examples/ci" <<'PY'
 import pathlib, sys, yaml
@@ -52,11 +81,12 @@ github, gitlab = (yaml.safe_load((folder / name).read_text()) for name in ("gith
 assert job["runs-on"] and github[True]["push"]["tags"], "PyYAML reads the key `on` as true"
 assert all(("uses" in step) != ("run" in step) for step in job["steps"]), job["steps"]
 commands = {"github": "\n".join(step["run"] for step in job["steps"] if "run" in step),
-            "gitlab": "\n".join(gitlab["release"]["script"])}
+            "gitlab": "\n".join(gitlab["release"]["before_script"] + gitlab["release"]["script"])}
 assert gitlab["release"]["stage"] in gitlab["stages"]
 variables = {"github": job["env"], "gitlab": gitlab["release"]["variables"]}
 for name, text in commands.items():
     assert text.count("examples/ci/release.sh") == 1, (name, text)
+    assert text.count('examples/ci/install-scanner.sh "$HOLDALL_BIN"') == 1, (name, text)
     for other in ("holdall-pack", "trivy", "minisign", "holdall verify"):
         assert other not in text, f"{name} repeats what the script does: {other}"
     needed = {"INPUT", "PUBLISH_DIR", "SIGN_KEY", "PUBLIC_KEY"}

@@ -112,20 +112,25 @@ TEST(LinkCopies, AreRefusedWhereTheyWouldHaveNoEnd) {
 }
 
 TEST(ZipRules, RefuseWhatAZipCannotHold) {
-  EXPECT_NO_THROW(check_zip(plan_of({file("a b\nc", "")}), Zip64::kNever));
-  EXPECT_TRUE(thrown_by([] { check_zip(plan_of({file("a\\b", "")}), Zip64::kWhereNeeded); }).says("'a\\b' has a back"));
+  EXPECT_NO_THROW(check_zip(plan_of({file("a b\nc", "")}), {Zip64::kNever}));
+  EXPECT_TRUE(
+      thrown_by([] { check_zip(plan_of({file("a\\b", "")}), {Zip64::kWhereNeeded}); }).says("'a\\b' has a back"));
   PackPlan large = plan_of({file("a", ""), file("b", "")});
   large.members[1].entry.size = 0xFF00'0000;
-  EXPECT_NO_THROW(check_zip(large, Zip64::kNever));
+  EXPECT_NO_THROW(check_zip(large, {Zip64::kNever}));
   large.members[1].entry.size = 0xFF00'0001;
-  EXPECT_NO_THROW(check_zip(large, Zip64::kWhereNeeded));
-  EXPECT_TRUE(thrown_by([&] { check_zip(large, Zip64::kNever); }).says("leave out --no-zip-64"));
+  EXPECT_NO_THROW(check_zip(large, {Zip64::kWhereNeeded}));
+  EXPECT_TRUE(thrown_by([&] { check_zip(large, {Zip64::kNever}); }).says("leave out --no-zip-64"));
+  // What is stored does not grow.
+  EXPECT_NO_THROW(check_zip(large, {Zip64::kNever, 0}));
+  large.members[1].entry.size = 0x1'0000'0000;
+  EXPECT_TRUE(thrown_by([&] { check_zip(large, {Zip64::kNever, 0}); }).says("leave out --no-zip-64"));
   PackPlan many;
   many.members.assign(0xFFFE - 2, file("a", ""));
-  EXPECT_NO_THROW(check_zip(many, Zip64::kNever));
+  EXPECT_NO_THROW(check_zip(many, {Zip64::kNever}));
   many.members.push_back(file("b", ""));
-  EXPECT_NO_THROW(check_zip(many, Zip64::kWhereNeeded));
-  EXPECT_TRUE(thrown_by([&] { check_zip(many, Zip64::kNever); }).says("leave out --no-zip-64"));
+  EXPECT_NO_THROW(check_zip(many, {Zip64::kWhereNeeded}));
+  EXPECT_TRUE(thrown_by([&] { check_zip(many, {Zip64::kNever}); }).says("leave out --no-zip-64"));
 }
 
 }  // namespace
