@@ -156,6 +156,7 @@ struct FramePipeline::State {
   std::deque<Item*> to_compress, to_hash;
   std::vector<std::unique_ptr<Slab>> slabs;
   CopySummary copied;
+  std::uint64_t chunks_written = 0;
   bool stopping = false;
   std::exception_ptr failure;
   std::vector<std::thread> threads;
@@ -164,6 +165,7 @@ struct FramePipeline::State {
   Slab* slab = nullptr;
   std::size_t begin = 0, end = 0;  // the pending bytes of `slab`
   std::uint64_t file_offset = 0;   // of them
+  std::uint64_t chunks_pushed = 0;
 
   // The writer thread only; after drain() the caller's:
   std::vector<SeekEntry> seek_entries;
@@ -267,11 +269,13 @@ void FramePipeline::State::write() {
     const std::lock_guard lock(mutex);
     line.pop_front();
     line_bytes -= item->frame.size;
+    if (item->entry != nullptr) ++chunks_written;
     space.notify_one();
   }
 }
 
 void FramePipeline::State::push(std::unique_ptr<Item> item) {
+  if (item->entry != nullptr) ++chunks_pushed;
   std::unique_lock lock(mutex);
   wait(lock, [&] { return line.size() < max_items && line_bytes + item->size <= max_line_bytes; });
   line_bytes += item->size;
@@ -366,6 +370,14 @@ void FramePipeline::push_glue(std::vector<std::byte> bytes) {
   item->content = item->glue;
   item->size = item->glue.size();
   state_->push(std::move(item));
+}
+
+std::uint64_t FramePipeline::chunks_pushed() const {
+  return state_->chunks_pushed;
+}
+std::uint64_t FramePipeline::chunks_written() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->chunks_written;
 }
 
 void FramePipeline::settle() {

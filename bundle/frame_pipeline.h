@@ -36,11 +36,15 @@ class FramePipeline {
   std::span<const std::byte> pending() const;
 
   // The next `size` pending bytes become a frame and the next chunk of `entry`, whose chunks and digest are filled in
-  // by the time settle() or drain() returns. The entry must stay where it is until then.
+  // by the time it is written: see chunks_written(). The entry must stay where it is until then.
   void push_chunk(Entry& entry, std::size_t size);
   // The chunk of `entry` at `offset` is known, and the base has its frame. Its file's digest is not computed.
   void push_known(Entry& entry, std::uint64_t offset, const KnownChunk& chunk);
   void push_glue(std::vector<std::byte> bytes);
+
+  // How many chunks there were so far, and how many of these are written: an entry is complete with its last.
+  std::uint64_t chunks_pushed() const;
+  std::uint64_t chunks_written() const;
 
   // Waits until everything is written: chunks and digests of the entries so far are filled in.
   void settle();

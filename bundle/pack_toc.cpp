@@ -2,8 +2,8 @@
 
 #include <zstd.h>
 
-#include <algorithm>
 #include <memory>
+#include <span>
 
 #include "bundle/error.h"
 #include "bundle/limits.h"
@@ -28,9 +28,10 @@ class Compressor {
   }
 
   void add(std::string_view piece) { run(piece, ZSTD_e_continue); }
-  std::vector<std::byte> finish() {
+  PackedToc finish() {
     run({}, ZSTD_e_end);
-    return std::move(frame_);
+    packed_.digest = hash_.finish();
+    return std::move(packed_);
   }
 
  private:
@@ -45,32 +46,28 @@ class Compressor {
     for (;;) {
       ZSTD_outBuffer out{buffer_.data(), buffer_.size(), 0};
       const std::size_t left = check(ZSTD_compressStream2(context_.get(), &out, &in, directive));
-      frame_.insert(frame_.end(), buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(out.pos));
+      const auto made = std::span(buffer_).first(out.pos);
+      if (!made.empty()) packed_.frame.emplace_back(made.begin(), made.end());
+      packed_.size += made.size();
+      hash_.update(made);
       if (directive == ZSTD_e_end ? left == 0 : in.pos == in.size) return;
     }
   }
 
   std::unique_ptr<ZSTD_CCtx, FreeContext> context_;
-  std::vector<std::byte> buffer_, frame_;
+  std::vector<std::byte> buffer_;
+  PackedToc packed_;
+  Sha256 hash_;
 };
-
-void write_json(const std::function<void(const EntryVisitor&)>& for_each_entry, TocJson::Sink sink) {
-  TocJson json(std::move(sink));
-  for_each_entry([&](const Entry& entry) { json.add(entry); });
-  json.finish();
-}
 
 }  // namespace
 
-PackedToc pack_toc(const std::function<void(const EntryVisitor&)>& for_each_entry, int level) {
-  PackedToc packed;
-  write_json(for_each_entry, [&](std::string_view piece) { packed.json_bytes += piece.size(); });
-  if (packed.json_bytes > kMaxTocBytes)
-    throw Error(ErrorKind::kCannotPack, "cannot pack: too many files for one table of contents");
-  Compressor compressor(level, packed.json_bytes);
-  write_json(for_each_entry, [&](std::string_view piece) { compressor.add(piece); });
-  packed.frame = compressor.finish();
-  return packed;
+PackedToc pack_toc(const EntryStore& entries, std::uint64_t json_bytes, int level) {
+  Compressor compressor(level, json_bytes);
+  TocJson json([&](std::string_view piece) { compressor.add(piece); });
+  entries.for_each([&](const Entry& entry) { json.add(entry); });
+  json.finish();
+  return compressor.finish();
 }
 
 Toc unpack_toc(std::span<const std::byte> frame) {

@@ -1,11 +1,64 @@
 #include "bundle/toc_rules.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "bundle/limits.h"
 #include "bundle/member_path.h"
 
 namespace holdall::bundle {
+
+namespace {
+
+constexpr std::size_t kFirstSlots = 1024;  // a power of two
+
+std::string_view name_in(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+}  // namespace
+
+TreeRules::TreeRules() : nodes_(1), slots_(kFirstSlots) {}
+
+std::size_t TreeRules::slot_of(Index parent, std::string_view name) const {
+  // Fibonacci hashing spreads neighbouring folders.
+  std::size_t slot = std::hash<std::string_view>{}(name) ^ (std::size_t{parent} * 0x9E37'79B9'7F4A'7C15);
+  for (slot &= slots_.size() - 1;; slot = (slot + 1) & (slots_.size() - 1)) {
+    const Index node = slots_[slot];
+    if (node == 0 || (nodes_[node].parent == parent && name_of(node) == name)) return slot;
+  }
+}
+
+TreeRules::Index TreeRules::find(std::string_view path) const {
+  Index node = 0;
+  for (std::size_t start = 0;;) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    node = child(node, path.substr(start, end - start));
+    if (node == 0 || end == path.size()) return node;
+    start = end + 1;
+  }
+}
+
+TreeRules::Index TreeRules::insert(Index parent, std::string_view name) {
+  if (2 * (nodes_.size() + 1) > slots_.size()) {
+    slots_.assign(2 * slots_.size(), 0);
+    for (Index node = 1; node < nodes_.size(); ++node) slots_[slot_of(nodes_[node].parent, name_of(node))] = node;
+  }
+  const auto node = static_cast<Index>(nodes_.size());
+  slots_[slot_of(parent, name)] = node;
+  Node& made = nodes_.emplace_back();
+  made.name = names_.size();
+  made.parent = parent;
+  made.name_size = static_cast<std::uint16_t>(name.size());
+  names_ += name;
+  return node;
+}
+
+std::string TreeRules::path_of(Index node) const {
+  std::string path;
+  for (; node != 0; node = nodes_[node].parent) path = std::string(name_of(node)) + (path.empty() ? "" : "/" + path);
+  return path;
+}
 
 std::string TreeRules::add(const Entry& entry) {
   if (std::string fault = path_fault(entry.path); !fault.empty()) return fault;
@@ -15,23 +68,41 @@ std::string TreeRules::add(const Entry& entry) {
   } else if (!entry.link_target.empty()) {
     return "has a link target and is no link";
   }
-  const std::string parent(parent_of(entry.path));
-  if (nodes_.empty()) {
-    for (std::string folder = parent; !folder.empty(); folder = parent_of(folder)) nodes_.emplace(folder, Node{});
-  } else if (!parent.empty()) {
-    const auto found = nodes_.find(parent);
-    if (found == nodes_.end()) return "comes without its folder '" + parent + "' before it";
-    if (found->second.type != EntryType::kDirectory) return "lies under '" + parent + "', which is no folder";
+  const std::string_view parent = parent_of(entry.path);
+  if (nodes_.size() == 1) {
+    for (std::size_t end = 0; end < parent.size();) {
+      end = std::min(parent.find('/', end + 1), parent.size());
+      insert(static_cast<Index>(nodes_.size() - 1), name_in(parent.substr(0, end)));
+    }
   }
-  const auto [node, fresh] = nodes_.try_emplace(entry.path);
-  if (!fresh && (node->second.listed || entry.type != EntryType::kDirectory)) return "is listed twice";
-  node->second = {entry.type, true, entry.link_target};
-  if (entry.type == EntryType::kSymlink) links_.push_back(entry.path);
+  if (parent != last_parent_) {
+    const Index found = parent.empty() ? 0 : find(parent);
+    if (found == 0 && !parent.empty()) return "comes without its folder '" + std::string(parent) + "' before it";
+    if (nodes_[found].type != EntryType::kDirectory)
+      return "lies under '" + std::string(parent) + "', which is no folder";
+    last_parent_ = parent;
+    last_parent_node_ = found;
+  }
+  const std::string_view name = name_in(entry.path);
+  Index node = child(last_parent_node_, name);
+  if (node == 0) {
+    node = insert(last_parent_node_, name);
+  } else if (nodes_[node].listed || entry.type != EntryType::kDirectory) {
+    return "is listed twice";
+  }
+  nodes_[node].type = entry.type;
+  nodes_[node].listed = true;
+  if (entry.type == EntryType::kSymlink) links_.push_back({node, entry.link_target});
   return {};
 }
 
-std::string TreeRules::resolve(const std::string& path, std::uint64_t& budget) const {
-  std::string current(parent_of(path));
+const std::string& TreeRules::target_of(Index link) const {
+  return std::ranges::lower_bound(links_, link, {}, &Link::node)->target;
+}
+
+std::string TreeRules::resolve(const Link& link, std::uint64_t& budget) const {
+  Index current = nodes_[link.node].parent;
+  std::size_t beyond = 0;                 // components below `current` that are no members: nothing lies under these
   std::vector<std::string_view> pending;  // components still to walk, the next one last
   const auto push = [&](std::string_view target) {
     const std::size_t base = pending.size();
@@ -42,34 +113,41 @@ std::string TreeRules::resolve(const std::string& path, std::uint64_t& budget) c
     }
     std::reverse(pending.begin() + static_cast<std::ptrdiff_t>(base), pending.end());
   };
-  push(nodes_.at(path).target);
+  push(link.target);
   for (int steps = 1; !pending.empty();) {
     if (budget-- == 0) return "costs too much to resolve";
     const std::string_view component = pending.back();
     pending.pop_back();
     if (component.empty() || component == ".") continue;
     if (component == "..") {
-      if (current.empty()) return "leads out of the tree";
-      current = std::string(parent_of(current));
+      if (beyond > 0) {
+        --beyond;
+      } else if (current == 0) {
+        return "leads out of the tree";
+      } else {
+        current = nodes_[current].parent;
+      }
       continue;
     }
-    const std::size_t parent_size = current.size();
-    if (!current.empty()) current += '/';
-    current += component;
-    const auto node = nodes_.find(current);
-    if (node == nodes_.end() || node->second.type != EntryType::kSymlink) continue;
-    if (++steps > kMaxLinkSteps) return "leads in a circle";
-    current.resize(parent_size);
-    push(node->second.target);
+    const Index next = beyond > 0 ? 0 : child(current, component);
+    if (next == 0) {
+      ++beyond;
+    } else if (nodes_[next].type != EntryType::kSymlink) {
+      current = next;
+    } else if (++steps > kMaxLinkSteps) {
+      return "leads in a circle";
+    } else {
+      push(target_of(next));
+    }
   }
   return {};
 }
 
 std::string TreeRules::link_fault() const {
   std::uint64_t budget = 20'000'000;  // components walked for all links together: a hostile TOC must not cost minutes
-  for (const std::string& path : links_) {
-    if (std::string fault = resolve(path, budget); !fault.empty()) {
-      return "link '" + path + "' to '" + nodes_.at(path).target + "' " + fault;
+  for (const Link& link : links_) {
+    if (std::string fault = resolve(link, budget); !fault.empty()) {
+      return "link '" + path_of(link.node) + "' to '" + link.target + "' " + fault;
     }
   }
   return {};

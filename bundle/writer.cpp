@@ -13,6 +13,7 @@
 #include "bundle/seek_table.h"
 #include "bundle/tar_header.h"
 #include "bundle/threads.h"
+#include "bundle/toc_json.h"
 #include "bundle/toc_rules.h"
 
 namespace holdall::bundle {
@@ -38,11 +39,22 @@ struct Writer::State {
   void add_known(Entry&& given, std::span<const KnownChunk> chunks);
   void add_payload(Entry& entry, const ByteSource& source);
   void flush_glue();
+  void settle();
+  void keep_written();
   WriteSummary finish();
 
   WriterOptions options;
   TreeRules tree;
-  std::deque<Entry> entries;  // stable addresses: the pipeline fills in digests and chunks
+  // An entry whose chunks are on their way.
+  struct Pending {
+    Entry entry;
+    std::uint64_t chunks = kUnknown;  // that the pipeline has had when it got the last one of this entry
+  };
+  static constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
+  std::deque<Pending> pending;  // stable addresses: the pipeline fills in digests and chunks
+  EntryStore entries;           // those that are written
+  std::uint64_t json_bytes = 0;
+  TocJson json{[this](std::string_view piece) { json_bytes += piece.size(); }};  // for its size, which comes first
   std::vector<std::byte> glue;
   WriteSummary summary;
   FramePipeline pipeline;  // last: its threads, which use the entries, end first
@@ -50,7 +62,8 @@ struct Writer::State {
 
 // Its header is the end of the glue.
 Entry& Writer::State::add_member(Entry&& given) {
-  Entry& entry = entries.emplace_back(std::move(given));
+  keep_written();
+  Entry& entry = pending.emplace_back(Pending{std::move(given)}).entry;
   entry.chunks.clear();
   if (entry.type != EntryType::kRegular) entry.size = 0;
   if (std::string fault = tree.add(entry); !fault.empty()) {
@@ -73,10 +86,25 @@ Entry& Writer::State::add_member(Entry&& given) {
 void Writer::State::add(Entry&& given, const ByteSource& source) {
   Entry& entry = add_member(std::move(given));
   entry.digest = {};
-  if (entry.type != EntryType::kRegular) return;
-  if (entry.size == 0) entry.digest = sha256({});
-  add_payload(entry, source);
-  glue.resize(glue.size() + tar_padding(entry.size));
+  if (entry.type == EntryType::kRegular) {
+    if (entry.size == 0) entry.digest = sha256({});
+    add_payload(entry, source);
+    glue.resize(glue.size() + tar_padding(entry.size));
+  }
+  pending.back().chunks = pipeline.chunks_pushed();
+}
+
+void Writer::State::settle() {
+  pipeline.settle();
+  keep_written();
+}
+
+void Writer::State::keep_written() {
+  const std::uint64_t written = pipeline.chunks_written();
+  for (; !pending.empty() && pending.front().chunks <= written; pending.pop_front()) {
+    json.add(pending.front().entry);
+    entries.add(std::move(pending.front().entry));
+  }
 }
 
 void Writer::State::add_known(Entry&& given, std::span<const KnownChunk> chunks) {
@@ -90,6 +118,7 @@ void Writer::State::add_known(Entry&& given, std::span<const KnownChunk> chunks)
   if (chunks.empty() || offset != entry.size || entry.type != EntryType::kRegular)
     throw Error(ErrorKind::kInternal, "cannot pack '" + entry.path + "': its known chunks do not make up the file");
   glue.resize(glue.size() + tar_padding(entry.size));
+  pending.back().chunks = pipeline.chunks_pushed();
 }
 
 void Writer::State::add_payload(Entry& entry, const ByteSource& source) {
@@ -128,21 +157,23 @@ void Writer::State::flush_glue() {
 WriteSummary Writer::State::finish() {
   if (std::string fault = tree.link_fault(); !fault.empty())
     throw Error(ErrorKind::kCannotPack, "cannot pack: " + fault);
-  tree = {};                                 // of a million files, 200 MB
+  tree = {};                                 // of a million files, 40 MB
   glue.resize(glue.size() + 2 * kTarBlock);  // the end of a tar
   flush_glue();
   pipeline.drain();
+  keep_written();
+  json.finish();
+  if (json_bytes > kMaxTocBytes)
+    throw Error(ErrorKind::kCannotPack, "cannot pack: too many files for one table of contents");
 
-  const auto for_each = [this](const EntryVisitor& visit) { std::ranges::for_each(entries, visit); };
-  const PackedToc toc = pack_toc(for_each, std::max(options.level, 3));
-  const std::vector<std::byte>& packed = toc.frame;
-
+  const PackedToc toc = pack_toc(entries, json_bytes, std::max(options.level, 3));
   std::vector<SeekEntry> table = pipeline.take_seek_entries();
-  const Footer footer{pipeline.bytes_written() + kSkippableHeader, packed.size(), toc.json_bytes, 0};
+  const Footer footer{pipeline.bytes_written() + kSkippableHeader, toc.size, json_bytes, 0};
   std::vector<std::byte> tail;
-  append_skippable_header(tail, kSkippableMagic, static_cast<std::uint32_t>(packed.size()));
-  tail.insert(tail.end(), packed.begin(), packed.end());
-  table.push_back({static_cast<std::uint32_t>(tail.size()), 0, kEmptyChecksum});
+  append_skippable_header(tail, kSkippableMagic, static_cast<std::uint32_t>(toc.size));
+  table.push_back({static_cast<std::uint32_t>(tail.size() + toc.size), 0, kEmptyChecksum});
+  pipeline.write_directly(std::exchange(tail, {}));
+  for (const std::vector<std::byte>& piece : toc.frame) pipeline.write_directly(piece);
   append_footer(tail, footer);
   table.push_back({kFooterFrame, 0, kEmptyChecksum});
   append_seek_table(tail, table);
@@ -154,7 +185,7 @@ WriteSummary Writer::State::finish() {
   summary.toc_offset = footer.toc_offset;
   summary.toc_size = footer.toc_size;
   summary.toc_uncompressed_size = footer.toc_uncompressed_size;
-  summary.toc_digest = sha256(packed);
+  summary.toc_digest = toc.digest;
   summary.frames = table.size();
   return summary;
 }
@@ -185,7 +216,7 @@ void Writer::add_known(Entry entry, std::span<const KnownChunk> chunks) {
 }
 
 void Writer::settle() {
-  state_->pipeline.settle();
+  state_->settle();
 }
 
 WriteSummary Writer::finish() {
@@ -196,7 +227,7 @@ std::span<const Digest> Writer::frame_digests() const {
   return state_->pipeline.frame_digests();
 }
 
-const std::deque<Entry>& Writer::entries() const {
+const EntryStore& Writer::entries() const {
   return state_->entries;
 }
 

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 
 #include "bundle/bundle_info.h"
 #include "bundle/digest.h"
+#include "bundle/entry_store.h"
 #include "bundle/toc.h"
 
 namespace holdall::bundle {
@@ -87,7 +87,7 @@ class Writer {
   WriteSummary finish();
 
   // After finish() or settle(): what the archive holds, in its order, with sizes, digests and chunks.
-  const std::deque<Entry>& entries() const;
+  const EntryStore& entries() const;
 
   // After finish(), if WriterOptions asked for them: of all entries' chunks, in their order.
   std::span<const Digest> frame_digests() const;

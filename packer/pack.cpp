@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bundle/error.h"
 #include "packer/faults.h"
@@ -67,7 +68,7 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
     if (plan.members[i].sbom) {
       writer.settle();
       completed = plan.members[i];
-      completed.contents = completed_sbom(plan, [&](std::size_t k) { return writer.entry(k + 1).digest; });
+      completed.contents = completed_sbom(plan, writer.entries());
       result.sbom = completed.contents;
     }
     const PlannedMember& member = completed.sbom ? completed : plan.members[i];
@@ -105,15 +106,17 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
   result.summary = writer.finish();
 
   Faults differing;
-  for (std::size_t i = 0; i < plan.members.size(); ++i) {
-    const PlannedMember& member = plan.members[i];
-    const bundle::Digest& written = writer.entry(i + 1).digest;  // the first is bundle.json's
-    if (member.brought && written != *member.brought) result.edited.push_back(member.entry.path);
-    if (member.expected && written != *member.expected) {
+  auto next = plan.members.begin();
+  bool first = true;  // bundle.json, which is no member of the plan
+  writer.entries().for_each([&](const bundle::Entry& written) {
+    if (std::exchange(first, false)) return;
+    const PlannedMember& member = *next++;
+    if (member.brought && written.digest != *member.brought) result.edited.push_back(member.entry.path);
+    if (member.expected && written.digest != *member.expected) {
       differing.add("'" + (member.source.empty() ? member.entry.path : member.source) + "' (" +
                     bundle::to_string(*member.expected) + " was expected)");
     }
-  }
+  });
   differing.report(ErrorKind::kCannotPack,
                    "files are not as the RECORD of their wheel says (reinstall it), or not as they were when packing "
                    "began (pack again):");

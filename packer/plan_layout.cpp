@@ -72,16 +72,18 @@ void sort_for_start_up(PackPlan& plan) {
 }
 
 void refuse_collisions(PackPlan& plan, Faults& faults) {
-  std::vector<PlannedMember> kept;
+  auto kept = plan.members.begin();  // the end of those: where they are, as a million members are most of the memory
   for (PlannedMember& member : plan.members) {
-    if (!kept.empty() && kept.back().entry.path == member.entry.path) {
-      if (kept.back().entry.type == EntryType::kDirectory && member.entry.type == EntryType::kDirectory) continue;
-      faults.add("two inputs go to '" + member.entry.path + "' in the bundle: " + describe_source(kept.back()) +
-                 " and " + describe_source(member));
+    if (kept != plan.members.begin() && std::prev(kept)->entry.path == member.entry.path) {
+      const PlannedMember& other = *std::prev(kept);
+      if (other.entry.type == EntryType::kDirectory && member.entry.type == EntryType::kDirectory) continue;
+      faults.add("two inputs go to '" + member.entry.path + "' in the bundle: " + describe_source(other) + " and " +
+                 describe_source(member));
     }
-    kept.push_back(std::move(member));
+    if (&*kept != &member) *kept = std::move(member);
+    ++kept;
   }
-  plan.members = std::move(kept);
+  plan.members.erase(kept, plan.members.end());
 }
 
 void put_below(PackPlan& plan, const std::string& folder) {

@@ -42,11 +42,12 @@ void RememberPack::note(const std::vector<PlannedMember>& members) const {
   if (remembered_ == nullptr) return;
   std::span<const bundle::Digest> frames = frames_->frame_digests();
   auto next = packed_.begin();
-  for (std::size_t i = 0; i < frames_->entries().size(); ++i) {
-    const bundle::Entry& entry = frames_->entries()[i];
+  std::size_t count = 0;
+  frames_->entries().for_each([&](const bundle::Entry& entry) {
+    const std::size_t i = count++;
     const auto own = frames.first(entry.chunks.size());
     frames = frames.subspan(own.size());
-    if (next == packed_.end() || next->index + 1 != i) continue;  // the first entry is bundle.json
+    if (next == packed_.end() || next->index + 1 != i) return;  // the first entry is bundle.json
     const PlannedMember& member = members[next->index];
     RememberedFile file{.identity = next->identity, .edit = name_of(member.edit), .packed = entry.digest};
     if (!member.edit)
@@ -59,7 +60,7 @@ void RememberPack::note(const std::vector<PlannedMember>& members) const {
     }
     remembered_->note(member.source, file);
     ++next;
-  }
+  });
 }
 
 }  // namespace holdall::packer

@@ -25,10 +25,43 @@ bundle::ByteSource bytes_of(std::string_view text) {
   };
 }
 
+// The JSON of a TOC, made as it is read.
+class TocText {
+ public:
+  explicit TocText(const bundle::EntryStore& entries)
+      : rest_(entries), json_([this](std::string_view piece) { made_ += piece; }) {}
+
+  std::size_t read(std::span<std::byte> out) {
+    if (at_ == made_.size()) made_.clear(), at_ = 0;
+    while (made_.empty() && !finished_) {
+      const Entry* const entry = rest_.next();
+      finished_ = entry == nullptr;
+      if (finished_)
+        json_.finish();
+      else
+        json_.add(*entry);
+    }
+    const std::size_t size = std::min(out.size(), made_.size() - at_);
+    std::copy_n(bundle::as_byte_span(made_).begin() + static_cast<std::ptrdiff_t>(at_), size, out.begin());
+    at_ += size;
+    return size;
+  }
+
+ private:
+  bundle::EntryStore::Cursor rest_;
+  bundle::TocJson json_;
+  std::string made_;
+  std::size_t at_ = 0;  // of it
+  bool finished_ = false;
+};
+
 }  // namespace
 
 ForeignArchive::ForeignArchive(const bundle::BundleInfo& info, std::string root, std::unique_ptr<Container> container)
-    : root_(std::move(root)), container_(std::move(container)), buffer_(kReadBytes) {
+    : root_(std::move(root)),
+      container_(std::move(container)),
+      json_([this](std::string_view piece) { json_bytes_ += piece.size(); }),
+      buffer_(kReadBytes) {
   const std::string json = to_json(info);
   bundle::parse_bundle_info(json);  // what a reader would refuse is not written
   Entry entry;
@@ -57,7 +90,8 @@ void ForeignArchive::add(Entry entry, const bundle::ByteSource& source) {
     container_->begin(entry);
     container_->end();
   }
-  toc_.entries.push_back(std::move(entry));
+  json_.add(entry);
+  entries_.add(std::move(entry));
 }
 
 bundle::Digest ForeignArchive::put(const Entry& entry, const bundle::ByteSource& source) {
@@ -86,14 +120,15 @@ bundle::Digest ForeignArchive::put(const Entry& entry, const bundle::ByteSource&
 bundle::WriteSummary ForeignArchive::finish() {
   if (std::string fault = tree_.link_fault(); !fault.empty())
     throw Error(ErrorKind::kCannotPack, "cannot pack: " + fault);
-  const std::string json = to_json(toc_);
+  json_.finish();
   Entry entry;
   entry.path = own_path("toc.json");
-  entry.size = json.size();
+  entry.size = json_bytes_;
   if (std::string fault = tree_.add(entry); !fault.empty())
     throw Error(ErrorKind::kCannotPack, "cannot pack '" + entry.path + "': it " + fault);
-  summary_.toc_digest = put(entry, bytes_of(json));
-  summary_.toc_size = summary_.toc_uncompressed_size = json.size();
+  TocText text(entries_);
+  summary_.toc_digest = put(entry, [&](std::span<std::byte> out) { return text.read(out); });
+  summary_.toc_size = summary_.toc_uncompressed_size = json_bytes_;
   container_->finish();
   return summary_;
 }

@@ -2,10 +2,12 @@
 // contents, as holdall/toc.json, last.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "bundle/bundle_info.h"
+#include "bundle/toc_json.h"
 #include "bundle/toc_rules.h"
 #include "packer/output/container.h"
 #include "packer/output/member_writer.h"
@@ -20,7 +22,7 @@ class ForeignArchive final : public MemberWriter {
   void add(bundle::Entry entry, const bundle::ByteSource& source) override;
   void settle() override {}
   bundle::WriteSummary finish() override;
-  const bundle::Entry& entry(std::size_t index) const override { return toc_.entries[index]; }
+  const bundle::EntryStore& entries() const override { return entries_; }
 
  private:
   // Gives the digest of a file's bytes.
@@ -30,7 +32,9 @@ class ForeignArchive final : public MemberWriter {
   const std::string root_;
   const std::unique_ptr<Container> container_;
   bundle::TreeRules tree_;
-  bundle::Toc toc_;
+  bundle::EntryStore entries_;
+  std::uint64_t json_bytes_ = 0;
+  bundle::TocJson json_;  // for its size, which comes first
   bundle::WriteSummary summary_;
   std::vector<std::byte> buffer_;
 };

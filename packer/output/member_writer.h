@@ -1,9 +1,7 @@
 // Where the members of a pack go: an archive of any format.
 #pragma once
 
-#include <cstddef>
-
-#include "bundle/toc.h"
+#include "bundle/entry_store.h"
 #include "bundle/writer.h"
 
 namespace holdall::packer {
@@ -18,7 +16,7 @@ class MemberWriter {
   // Waits until what was added is written.
   virtual void settle() = 0;
   // After finish() or settle(): what became of the members, in the order given; the first is bundle.json.
-  virtual const bundle::Entry& entry(std::size_t index) const = 0;
+  virtual const bundle::EntryStore& entries() const = 0;
 
   // The writer itself, where the format has frames; else nullptr.
   virtual bundle::Writer* frames() { return nullptr; }

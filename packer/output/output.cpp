@@ -43,7 +43,7 @@ class BundleFile final : public PackOutput {
     file_.finish();
     return summary;
   }
-  const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
+  const bundle::EntryStore& entries() const override { return writer_.entries(); }
   bundle::Writer* frames() override { return &writer_; }
   std::string commit() override {
     file_.commit();
@@ -62,7 +62,7 @@ class ForeignFile final : public PackOutput {
 
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { archive_.add(std::move(entry), source); }
   void settle() override { archive_.settle(); }
-  const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
+  const bundle::EntryStore& entries() const override { return archive_.entries(); }
   std::string commit() override {
     file_.commit();
     return {};
@@ -151,7 +151,7 @@ class Folder final : public PackOutput {
 
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { archive_.add(std::move(entry), source); }
   void settle() override { archive_.settle(); }
-  const bundle::Entry& entry(std::size_t index) const override { return archive_.entry(index); }
+  const bundle::EntryStore& entries() const override { return archive_.entries(); }
   std::string commit() override { return folder_.commit(); }
   bundle::WriteSummary finish() override {
     bundle::WriteSummary summary = archive_.finish();

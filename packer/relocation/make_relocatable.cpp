@@ -36,6 +36,10 @@ using bundle::Error;
 using bundle::ErrorKind;
 using FilePointer = std::shared_ptr<const ReadableFile>;
 
+// Members that join those of an environment: scripts, licences, folders. Where they find no room, all move, and for a
+// moment take twice the memory.
+constexpr std::size_t kAddedLater = 1024;
+
 constexpr std::uint64_t kLargestPyc = std::uint64_t{64} << 20;
 
 // A record without where the package came from on the build machine, and without who was let in where it was fetched.
@@ -102,6 +106,7 @@ class Stage {
     RelocatableInputs result;
     result.warnings = collection_.warnings;
     sort_places();
+    members_.reserve(collection_.members.size() + collection_.members.size() / 16 + kAddedLater);
     members_.resize(collection_.members.size());
     left_out_.resize(members_.size());
     in_parallel(members_.size(), options_.threads, [&](std::size_t i) { keep(i, outcome(collection_.members[i])); });

@@ -371,11 +371,13 @@ void add_sbom(PackPlan& plan, const LibraryOrigins& origins, const SbomOptions& 
   member.contents = std::move(document);
 }
 
-std::string completed_sbom(const PackPlan& plan, const std::function<bundle::Digest(std::size_t)>& digest_of) {
+std::string completed_sbom(const PackPlan& plan, const bundle::EntryStore& written) {
   std::string document = plan.members.back().contents;
-  for (std::size_t i = 0; i < plan.members.size(); ++i) {
-    const auto& gap = plan.members[i].sbom_digest;
-    if (gap) document.replace(*gap, kNoDigest.size(), bundle::to_hex(digest_of(i)));
+  bundle::EntryStore::Cursor entries(written);
+  entries.next();  // bundle.json
+  for (const PlannedMember& member : plan.members) {
+    const bundle::Entry* const entry = entries.next();
+    if (member.sbom_digest) document.replace(*member.sbom_digest, kNoDigest.size(), bundle::to_hex(entry->digest));
   }
   renumber(document);
   return document;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "bundle/entry_store.h"
 #include "packer/library_origin.h"
 #include "packer/plan.h"
 
@@ -27,7 +28,8 @@ struct SbomOptions {
 // Throws as InputFile does, Error{kCannotPack} for a conda record that is broken.
 void add_sbom(PackPlan& plan, const LibraryOrigins& origins, const SbomOptions& options);
 
-// The document once `digest_of(i)`, of what was packed of member i, is known. `plan`'s last member is its SBOM.
-std::string completed_sbom(const PackPlan& plan, const std::function<bundle::Digest(std::size_t)>& digest_of);
+// The document once it is known what was packed: bundle.json, then `plan`'s members, the last of which is the SBOM and
+// need not be there yet.
+std::string completed_sbom(const PackPlan& plan, const bundle::EntryStore& written);
 
 }  // namespace holdall::packer

@@ -161,12 +161,12 @@ Known with_frame_digests(const std::vector<Member>& members) {
   for (const Member& member : members) writer.add(entry_of(member), source_of(member.contents));
   writer.finish();
   std::size_t next = 0;
-  for (const Entry& entry : writer.entries()) {
+  writer.entries().for_each([&](const Entry& entry) {
+    known.entries.push_back(entry);
     auto& chunks = known.chunks.emplace_back();
     for (const Chunk& chunk : entry.chunks)
       chunks.push_back({chunk.size, chunk.digest, chunk.zeros, writer.frame_digests()[next++]});
-  }
-  known.entries = writer.entries();
+  });
   return known;
 }
 

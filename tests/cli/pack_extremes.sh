@@ -69,6 +69,12 @@ began=$(date +%s%N)
 peak 0 "$pack" -q -j 2 -p many -o many.tar.zst
 echo "$files files: $(((($(date +%s%N) - began)) / 1000000)) ms, $(cat peak) MiB of memory, $(stat -c %s many.tar.zst) bytes"
 [ "$files" -gt 100000 ] || at_most $((64 * 2 + 256)) "$files files"
+# What a file more takes: a plan of the member is most of it.
+many_mib=$(cat peak)
+peak 0 "$pack" -q -j 2 -p many/site-packages/package_0000 -o few.tar.zst
+per_file=$(((many_mib - $(cat peak)) * 1048576 / files))
+echo "$per_file bytes of memory for each file"
+[ "$per_file" -le 1200 ] || fail "each file takes $per_file bytes of memory, more than 1200"
 peak 0 "$pack" -q -j 2 -p many -o again.tar.zst --base many.tar.zst
 cmp many.tar.zst again.tar.zst
 echo "with --base: $(cat peak) MiB"

@@ -19,7 +19,7 @@ class BundleInMemory : public MemberWriter {
   void add(bundle::Entry entry, const bundle::ByteSource& source) override { writer_.add(std::move(entry), source); }
   void settle() override { writer_.settle(); }
   bundle::WriteSummary finish() override { return writer_.finish(); }
-  const bundle::Entry& entry(std::size_t index) const override { return writer_.entries()[index]; }
+  const bundle::EntryStore& entries() const override { return writer_.entries(); }
 
   std::string archive;
 

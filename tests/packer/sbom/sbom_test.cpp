@@ -141,8 +141,14 @@ class SbomTest : public ::testing::Test {
   json make() {
     add_sbom(plan_, origins_, {.name = "env", .version = "1", .system_root = folder_.path("root")});
     EXPECT_EQ(plan_.members.back().entry.path, "holdall/sbom.cdx.json");
-    const std::string document = completed_sbom(
-        plan_, [&](std::size_t i) { return bundle::sha256(bundle::as_byte_span(read_file(plan_.members[i].source))); });
+    bundle::EntryStore written;
+    written.add({});  // bundle.json
+    for (const PlannedMember& member : plan_.members) {
+      bundle::Entry entry;
+      if (!member.source.empty()) entry.digest = bundle::sha256(bundle::as_byte_span(read_file(member.source)));
+      written.add(std::move(entry));
+    }
+    const std::string document = completed_sbom(plan_, written);
     EXPECT_EQ(plan_.members.back().entry.size, document.size());
     return json::parse(document);
   }
