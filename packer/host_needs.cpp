@@ -2,6 +2,7 @@
 
 #include <list>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "bundle/error.h"
@@ -56,7 +57,8 @@ void derive_host_needs(PackPlan& plan, const std::map<std::string, StartUpElf>& 
       file.elf = &plug_ins.back();
     }
     file.kernels = &kernels.back();
-    member.entry.kernels = all_targets(kernels.back());
+    if (bundle::KernelCoverage targets = all_targets(kernels.back()); !targets.empty())
+      member.entry.kernels = std::move(targets);
     if (!kernels.back().fault.empty()) {
       plan.warnings.push_back("the kernels of '" + member.source + "' cannot be read: " + kernels.back().fault);
     }

@@ -24,7 +24,7 @@ void add_licences(PackPlan& plan, LibraryOrigins& origins, const std::string& sy
     places.insert(member.entry.path);
     if (!member.package.empty() || !is_of_system(member.source, system_root)) continue;
     std::error_code error;
-    const std::string real = fs::canonical(member.source, error).string();
+    const std::string real = fs::canonical(member.source.view(), error).string();
     if (error) continue;  // it vanished: packing says so
     const LibraryOrigin origin = origins.find(real);
     if (origin.system) member.package = origin.package;

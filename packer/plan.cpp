@@ -177,7 +177,7 @@ class Planner {
     for (std::size_t i = 0; i < edited.size(); ++i) {
       PlannedMember& member = *edited[i];
       member.entry.elf->original_digest = digests[i];
-      const std::optional<bundle::Digest> recorded = std::exchange(member.expected, std::nullopt);
+      const Box<bundle::Digest> recorded = std::exchange(member.expected, std::nullopt);
       if (!recorded || *recorded == digests[i]) continue;
       const std::string finding = "'" + member.source + "' is not as its wheel's RECORD says";
       if (member.entry.vendor)
@@ -344,7 +344,7 @@ class Planner {
 
   const PlannedMember* find_file(const std::string& path) const {
     const auto found =
-        std::ranges::find(plan_.members, path, [](const PlannedMember& member) { return member.entry.path; });
+        std::ranges::find(plan_.members, path, [](const PlannedMember& member) { return member.entry.path.view(); });
     return found == plan_.members.end() || found->entry.type != EntryType::kRegular ? nullptr : &*found;
   }
 
@@ -422,6 +422,21 @@ class Planner {
 };
 
 }  // namespace
+
+PlannedEntry::operator Entry() const {
+  Entry entry;
+  entry.path = path;
+  entry.type = type;
+  entry.executable = executable;
+  entry.size = size;
+  entry.link_target = link_target;
+  entry.relocations = relocations;
+  entry.elf = elf.optional();
+  entry.vendor = vendor;
+  if (kernels) entry.kernels = *kernels;
+  entry.layer = layer;
+  return entry;
+}
 
 BuildMachine this_machine() {
   BuildMachine machine;

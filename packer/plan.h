@@ -10,27 +10,45 @@
 
 #include "bundle/bundle_info.h"
 #include "bundle/toc.h"
+#include "packer/box.h"
 #include "packer/elf/edit.h"
 #include "packer/leak_audit.h"
 #include "packer/manifest.h"
 #include "packer/relocation/shebang.h"
 #include "packer/relocation/spliced_file.h"
 #include "packer/slim.h"
+#include "packer/text.h"
 
 namespace holdall::packer {
 
 class Remembered;
 
+// What the writer wants of a member; as bundle::Entry, in a quarter of its size.
+struct PlannedEntry {
+  Text path;
+  Text link_target;
+  Text layer;
+  std::uint64_t size = 0;
+  std::vector<bundle::Relocation> relocations;
+  Box<bundle::ElfRecord> elf;
+  Box<bundle::KernelCoverage> kernels;
+  bundle::EntryType type = bundle::EntryType::kRegular;
+  bool executable = false;
+  bool vendor = false;
+
+  operator bundle::Entry() const;  // NOLINT(google-explicit-constructor): for the writer
+};
+
 struct PlannedMember {
-  bundle::Entry entry;  // all that bundle::Writer wants
-  std::string source;   // the input file of a regular member; empty: `contents` are its bytes
+  PlannedEntry entry;
+  Text source;  // the input file of a regular member; empty: `contents` are its bytes
   std::string contents;
   std::vector<Splice> splices;             // of these bytes: what relocation puts in their place
   std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
-  std::optional<ElfEdit> edit;             // of `source`; entry.elf is its record, if there is one
-  std::optional<bundle::Digest> expected;  // as packed: what its RECORD says, or what relocation relies on
-  std::optional<bundle::Digest> brought;   // of one packed as it is, what its package brought: it may be edited since
-  std::string package;                     // that brought it, "torch-2.13.0"; empty: none is known
+  Box<ElfEdit> edit;                       // of `source`; entry.elf is its record, if there is one
+  Box<bundle::Digest> expected;            // as packed: what its RECORD says, or what relocation relies on
+  Box<bundle::Digest> brought;             // of one packed as it is, what its package brought: it may be edited since
+  Text package;                            // that brought it, "torch-2.13.0"; empty: none is known
   bool conda_record = false;               // of a conda environment's conda-meta
   bool sbom = false;                       // this archive's; always the last member
   std::optional<std::size_t> sbom_digest;  // where its `contents` want the digest that this member will have

@@ -88,7 +88,7 @@ void refuse_collisions(PackPlan& plan, Faults& faults) {
 
 void put_below(PackPlan& plan, const std::string& folder) {
   if (folder.empty()) return;
-  for (PlannedMember& member : plan.members) member.entry.path.insert(0, folder + "/");
+  for (PlannedMember& member : plan.members) member.entry.path = folder + "/" + member.entry.path;
   std::vector<PlannedMember> above;
   for (std::string_view path = folder; !path.empty(); path = bundle::parent_of(path)) {
     PlannedMember& member = above.emplace_back();

@@ -6,7 +6,7 @@
 
 namespace holdall::packer {
 
-std::string name_of(const std::optional<ElfEdit>& edit) {
+std::string name_of(const Box<ElfEdit>& edit) {
   if (!edit) return "";
   std::string text = std::to_string(edit->original_size);
   const auto add = [&](const std::string& bytes) { text += ":" + std::to_string(bytes.size()) + ":" + bytes; };

@@ -12,7 +12,7 @@
 namespace holdall::packer {
 
 // A name for the change of a file: the same for the same change of the same bytes, empty for none.
-std::string name_of(const std::optional<ElfEdit>& edit);
+std::string name_of(const Box<ElfEdit>& edit);
 
 // Whether the member's bytes come from a file that may be remembered. Others' are made while planning, or are few.
 bool is_streamed(const PlannedMember& member);

@@ -71,7 +71,7 @@ ordered_json share_json(const Share& share) {
   return {{"name", share.name}, {"files", share.files}, {"bytes", share.bytes}};
 }
 
-class Text {
+class ReportText {
  public:
   void heading(const std::string& line) { out_ << (out_.tellp() > 0 ? "\n" : "") << line << "\n"; }
   void size(std::uint64_t bytes, const std::string& what) {
@@ -86,14 +86,14 @@ class Text {
   std::ostringstream out_;
 };
 
-void add_floors(Text& text, const std::string& what, const std::vector<bundle::Floor>& floors) {
+void add_floors(ReportText& text, const std::string& what, const std::vector<bundle::Floor>& floors) {
   for (std::size_t i = 0; i < std::min(floors.size(), kMostFloors); ++i) {
     text.line((i == 0 ? what : "then") + " " + floors[i].version + ": " + floors[i].from +
               (floors[i].why.empty() ? "" : " (" + floors[i].why + ")"));
   }
 }
 
-void add_needs(Text& text, const PackPlan& plan) {
+void add_needs(ReportText& text, const PackPlan& plan) {
   const bundle::Requirements& needs = plan.info.requires_host;
   text.heading("what the host must have");
   text.line(needs.arch);
@@ -148,7 +148,7 @@ PackReport make_report(const PackPlan& plan, unsigned threads, const std::functi
 }
 
 std::string to_text(const PackReport& report, const PackPlan& plan, Slimming slimming) {
-  Text text;
+  ReportText text;
   text.heading(plan.info.name + " " + plan.info.version + ": " + count(report.total.files, "file") + ", " +
                human_bytes(report.total.bytes) + " unpacked");
   text.heading("by layer");
@@ -169,8 +169,8 @@ std::string to_text(const PackReport& report, const PackPlan& plan, Slimming sli
   for (const PlannedMember& member : plan.members) {
     if (member.entry.kernels.empty()) continue;
     any = true;
-    text.line(member.entry.path + ":" + list(member.entry.kernels.cubin, "sm_") +
-              list(member.entry.kernels.ptx, "compute_"));
+    text.line(member.entry.path + ":" + list(member.entry.kernels->cubin, "sm_") +
+              list(member.entry.kernels->ptx, "compute_"));
   }
   if (!any) text.line("none");
   text.heading("duplicates" + (report.duplicates.empty() ? std::string() : ": " + human_bytes(report.duplicate_bytes)));
@@ -217,8 +217,8 @@ std::string to_json(const PackReport& report, const PackPlan& plan, Slimming sli
                     {"cpu_level", floors(plan.floors.cpu_level)}};
   json["kernels"] = ordered_json::object();
   for (const PlannedMember& member : plan.members) {
-    const bundle::KernelCoverage& kernels = member.entry.kernels;
-    if (!kernels.empty()) json["kernels"][member.entry.path] = {{"cubin", kernels.cubin}, {"ptx", kernels.ptx}};
+    const auto& kernels = member.entry.kernels;
+    if (!kernels.empty()) json["kernels"][member.entry.path] = {{"cubin", kernels->cubin}, {"ptx", kernels->ptx}};
   }
   json["duplicates"] = ordered_json::array();
   for (const Duplicate& duplicate : report.duplicates) {

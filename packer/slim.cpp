@@ -102,7 +102,7 @@ void drop_what_leads_nowhere(const std::vector<PlannedMember>& members, std::set
       dropped.insert(path);
     }
     if (member.entry.type != EntryType::kSymlink) continue;
-    const fs::path target = fs::path(path).parent_path() / member.entry.link_target;
+    const fs::path target = fs::path(path).parent_path() / member.entry.link_target.view();
     if (dropped.contains(target.lexically_normal().string())) dropped.insert(path);
   }
 }

@@ -18,6 +18,7 @@
 
 #include "bundle/digest.h"
 #include "bundle/toc.h"
+#include "packer/text.h"
 
 namespace holdall::packer {
 
@@ -28,7 +29,7 @@ struct InputRoot {
   InputKind kind = InputKind::kPrefix;
   std::string folder;  // absolute, links resolved, no trailing slash
   std::string to;      // its place in the bundle; empty: the bundle's own root
-  std::string layer;   // of its members: bundle::Entry::layer
+  Text layer;          // of its members: bundle::Entry::layer
   // The spellings under which files may name `folder`: as given, and resolved; longest first. In the installed tree
   // each stands for "<tree>/<to>". Empty if they are to stay: a base interpreter's /usr means the host's.
   std::vector<std::string> prefixes;

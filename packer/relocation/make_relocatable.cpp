@@ -97,6 +97,7 @@ class Stage {
       for (const std::string& prefix : root.prefixes) prefixes.push_back({prefix, root.to, root.self_locating});
     std::ranges::stable_sort(prefixes, std::greater{}, [](const PrefixSpelling& prefix) { return prefix.text.size(); });
     prefixes_ = prefixes;
+    for (const PackageRecord& package : collection.packages) packages_.push_back(package.name + "-" + package.version);
     rewriter_ = std::make_unique<PrefixRewriter>(std::move(prefixes), options.shebang);
     // A destination is no leak, so that the audit may look for less.
     if (options.destination.empty()) remembered_ = known_without(prefixes_, "prefixes", options.remembered);
@@ -165,7 +166,7 @@ class Stage {
   Outcome outcome(const Member& member) const {
     if (options_.check) options_.check();
     Outcome result;
-    bundle::Entry& entry = result.member.entry;
+    PlannedEntry& entry = result.member.entry;
     entry.path = bundle_path(collection_, member);
     entry.layer = collection_.roots[member.root].layer;
     entry.type = member.type;
@@ -173,8 +174,7 @@ class Stage {
     entry.link_target = member.link_target;
     result.member.conda_record = member.role == MemberRole::kCondaRecord;
     if (member.package != Member::kNone) {
-      const PackageRecord& package = collection_.packages[member.package];
-      result.member.package = package.name + "-" + package.version;
+      result.member.package = packages_[member.package];
     }
     if (member.type != EntryType::kRegular || member.role == MemberRole::kHostLink) return result;
     result.left_out = member.role == MemberRole::kVenvActivate;  // ours take their place
@@ -198,7 +198,7 @@ class Stage {
       const std::string told = read_whole(*file, kLargestCondaRecord);
       planned.contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
                                                                  : published_history(told);
-      planned.source.clear();
+      planned.source = {};
       planned.mtime_ns.reset();
     }
     return std::make_shared<const MemoryFile>(planned.entry.path, planned.contents);
@@ -325,7 +325,7 @@ class Stage {
       result.warning = "'" + file->path() + "' is no compiled Python of a known version: left out";
       return;
     }
-    result.member.source.clear();
+    result.member.source = {};
     result.member.mtime_ns.reset();
     result.member.contents = std::move(*pyc);
     result.member.entry.size = result.member.contents.size();
@@ -370,7 +370,7 @@ class Stage {
       std::string updated = updated_record(record, change);
       if (updated == record) continue;
       member.splices.clear();
-      member.source.clear();
+      member.source = {};
       member.mtime_ns.reset();
       member.brought.reset();
       member.contents = std::move(updated);
@@ -398,6 +398,7 @@ class Stage {
   std::unique_ptr<PrefixRewriter> rewriter_;
   const Remembered* remembered_ = nullptr;       // if it can serve
   std::vector<std::size_t> by_place_;            // indices of the collection's members, by their place in the bundle
+  std::vector<Text> packages_;                   // "torch-2.13.0", of the collection's
   std::vector<PlannedMember> members_;           // what becomes of each
   std::vector<std::uint8_t> left_out_;           // if it does not go into the archive
   std::map<std::size_t, std::string> warnings_;  // and why, where that is worth one

@@ -188,7 +188,7 @@ class SbomMaker {
     for (PlannedMember& member : plan_.members) {
       if (!is_regular(member) || !may_be_elf(member) || !has_elf_magic(member.source)) continue;
       elf_files_.push_back({.member = &member,
-                            .file = {.path = member.entry.path, .digest = member.expected},
+                            .file = {.path = member.entry.path, .digest = member.expected.optional()},
                             .claimed = by_label_.contains(member.package)});
     }
     in_parallel(elf_files_.size(), options_.threads, [&](std::size_t i) { examine(elf_files_[i]); });
@@ -213,7 +213,7 @@ class SbomMaker {
       elf.file.build_id = build_id(file);
       if (!elf.claimed) elf.noted = noted_package(file);
       if (!elf.claimed) elf.needed = file.strings(DT_NEEDED);
-      if (!elf.claimed) elf.folders = search_folders(file, elf.member->entry.path);
+      if (!elf.claimed) elf.folders = search_folders(file, elf.member->entry.path.view());
     } catch (const bundle::Error& error) {
       if (error.kind() != bundle::ErrorKind::kCannotPack) throw;  // broken headers: bytes like others
     }

@@ -74,7 +74,7 @@ many_mib=$(cat peak)
 peak 0 "$pack" -q -j 2 -p many/site-packages/package_0000 -o few.tar.zst
 per_file=$(((many_mib - $(cat peak)) * 1048576 / files))
 echo "$per_file bytes of memory for each file"
-[ "$per_file" -le 1200 ] || fail "each file takes $per_file bytes of memory, more than 1200"
+[ "$per_file" -le 800 ] || fail "each file takes $per_file bytes of memory, more than 800"
 peak 0 "$pack" -q -j 2 -p many -o again.tar.zst --base many.tar.zst
 cmp many.tar.zst again.tar.zst
 echo "with --base: $(cat peak) MiB"

@@ -78,7 +78,7 @@ PackPlan plan_on(const DebianSystem& system, const TemporaryFolder& checkout, co
 
 const PlannedMember* find(const PackPlan& plan, const std::string& path) {
   const auto found =
-      std::ranges::find(plan.members, path, [](const PlannedMember& member) { return member.entry.path; });
+      std::ranges::find(plan.members, path, [](const PlannedMember& member) { return member.entry.path.view(); });
   return found == plan.members.end() ? nullptr : &*found;
 }
 

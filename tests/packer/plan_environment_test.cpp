@@ -18,7 +18,7 @@ class PlanEnvironment : public ::testing::Test {
   }
   static const PlannedMember* find(const PackPlan& plan, const std::string& path) {
     const auto found =
-        std::ranges::find(plan.members, path, [](const PlannedMember& member) { return member.entry.path; });
+        std::ranges::find(plan.members, path, [](const PlannedMember& member) { return member.entry.path.view(); });
     return found == plan.members.end() ? nullptr : &*found;
   }
   TemporaryFolder folder_;

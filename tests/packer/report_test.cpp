@@ -34,7 +34,7 @@ PackPlan plan() {
                   file("lib/d.so", std::string(5000, 'd'), "cuda", "nvidia_c-1"),
                   file("x", "same", "app", ""),
                   file("y", "same", "app", "")};
-  plan.members[1].entry.kernels = {{"80", "90a"}, {"90@9.0"}};
+  plan.members[1].entry.kernels = bundle::KernelCoverage{{"80", "90a"}, {"90@9.0"}};
   plan.floors.glibc = {{"2.34", "bin/a", "its symbol versions"}, {"2.28", "lib/b.so", ""}};
   plan.slim_drops = {{"docs", 3, 1000}};
   return plan;

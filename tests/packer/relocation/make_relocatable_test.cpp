@@ -60,7 +60,7 @@ class MakeRelocatable : public ::testing::Test {
   }
   static const PlannedMember* find(const RelocatableInputs& inputs, const std::string& path) {
     const auto found =
-        std::ranges::find(inputs.members, path, [](const PlannedMember& member) { return member.entry.path; });
+        std::ranges::find(inputs.members, path, [](const PlannedMember& member) { return member.entry.path.view(); });
     return found == inputs.members.end() ? nullptr : &*found;
   }
 
@@ -76,7 +76,7 @@ TEST_F(MakeRelocatable, PlansEachMemberWithItsDigestAsPacked) {
   ASSERT_EQ(inputs.members.size(), 3U);
   const std::string text = "p=" + std::string(bundle::kPlaceholder) + "/lib\n";
   EXPECT_EQ(contents_of(inputs.members[0]), text);
-  EXPECT_EQ(inputs.members[0].expected, bundle::sha256(std::as_bytes(std::span(text))));
+  EXPECT_EQ(inputs.members[0].expected.value(), bundle::sha256(std::as_bytes(std::span(text))));
   EXPECT_EQ(inputs.members[0].entry.layer, "environment");
   EXPECT_TRUE(contents_of(inputs.members[1]).starts_with("#!/bin/sh\n"));
   EXPECT_TRUE(inputs.members[1].entry.executable && inputs.members[1].entry.relocations.empty());
@@ -314,7 +314,7 @@ TEST_F(MakeRelocatable, KnowsWhatAPackageBroughtOfWhatIsPackedAsItIs) {
   add("plain", "nothing\n").digest = 0;
   add("etc/x", "p=" + folder_.root() + "/lib\n").digest = 0;
   const auto inputs = made();
-  EXPECT_EQ(inputs.members.at(0).brought, bundle::sha256({}));
+  EXPECT_EQ(inputs.members.at(0).brought.value(), bundle::sha256({}));
   EXPECT_FALSE(inputs.members.at(1).brought.has_value());
 }
 
