@@ -112,7 +112,7 @@ void AtomicFile::give_name() {
 
 void AtomicFile::finish() {
   flush();
-  if (::fsync(fd_) != 0) throw system_error(errno, "write", path_);
+  if (!fsync_all(fd_)) throw system_error(errno, "write", path_);
   ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
   if (temporary_.empty()) give_name();
   const int fd = fd_;
@@ -126,7 +126,7 @@ void AtomicFile::commit() {
   temporary_.clear();
   const int folder = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) throw system_error(errno, "open", folder_);
-  const int failed = ::fsync(folder) != 0 ? errno : 0;
+  const int failed = fsync_all(folder) ? 0 : errno;
   ::close(folder);
   if (failed != 0) throw system_error(failed, "write", folder_);
 }

@@ -32,6 +32,7 @@
 #include "bundle/chunk_order.h"
 #include "bundle/error.h"
 #include "bundle/file_descriptor.h"
+#include "bundle/file_io.h"
 #include "bundle/file_sink.h"
 #include "bundle/limits.h"
 #include "bundle/member_path.h"
@@ -427,7 +428,7 @@ class Extraction {
     const auto finish = [&](int fd, const std::string& name) {
       int error = 0;
       if (::fchmod(fd, 0755) != 0 || ::futimens(fd, times) != 0) error = errno;
-      if (error == 0 && durability_ == Durability::kEachFile && ::fsync(fd) != 0) error = errno;
+      if (error == 0 && durability_ == Durability::kEachFile && !fsync_all(fd)) error = errno;
       ::close(fd);
       if (error != 0) throw system_error(error, "finish folder", name);
     };
@@ -438,7 +439,7 @@ class Extraction {
     if (durability_ == Durability::kNone) return;
     announce("fsync", ".");
     const bool all = durability_ == Durability::kWholeFilesystem;
-    if ((all ? ::syncfs(root_) : ::fsync(root_)) != 0) throw system_error(errno, all ? "syncfs" : "fsync", ".");
+    if (!(all ? ::syncfs(root_) == 0 : fsync_all(root_))) throw system_error(errno, all ? "syncfs" : "fsync", ".");
   }
 
   void report(std::uint64_t bytes) {

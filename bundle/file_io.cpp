@@ -29,4 +29,10 @@ bool pwrite_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset) 
   return true;
 }
 
+bool fsync_all(int fd) {
+  while (::fsync(fd) != 0)
+    if (errno != EINTR) return false;
+  return true;
+}
+
 }  // namespace holdall::bundle

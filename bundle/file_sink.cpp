@@ -131,7 +131,7 @@ InstalledFile FileSink::reveal(std::int64_t mtime_seconds) {
 }
 
 void FileSink::sync() {
-  if (::fsync(fd_) != 0) throw system_error(errno, "fsync", entry_.path);
+  if (!fsync_all(fd_)) throw system_error(errno, "fsync", entry_.path);
 }
 
 void FileSink::close() {

@@ -105,7 +105,7 @@ void Disk::remove_tree(const Place& place) const {
 
 void Disk::sync(int folder, std::string_view name) const {
   announce("fsync", name);
-  if (::fsync(folder) != 0) throw system_error(errno, "fsync", std::string(name));
+  if (!bundle::fsync_all(folder)) throw system_error(errno, "fsync", std::string(name));
 }
 
 FileDescriptor open_folder(const Place& place) {

@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <span>
 #include <system_error>
 #include <thread>
 
 #include "bundle/error.h"
+#include "bundle/file_io.h"
 #include "launcher/generations.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
@@ -104,7 +106,7 @@ StoreLock Store::lock(std::chrono::milliseconds timeout) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(file.get(), 0) != 0 || ::pwrite(file.get(), pid.data(), pid.size(), 0) != ssize_t(pid.size()))
+  if (::ftruncate(file.get(), 0) != 0 || !bundle::pwrite_all(file.get(), std::as_bytes(std::span(pid)), 0))
     throw system_error(errno, "write", path_ + "/lock");
   StoreLock held(std::move(file));
   recover();
