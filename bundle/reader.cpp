@@ -247,7 +247,7 @@ std::vector<std::byte> Reader::toc_bytes() const {
 }
 
 std::string Reader::release_id() const {
-  return info().name + '-' + info().version + '-' + to_hex(toc_digest()).substr(0, 12);
+  return info().name + '-' + info().version + '-' + to_hex(toc_digest()).substr(0, kReleaseDigits);
 }
 
 void Reader::read_frame(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) const {

@@ -28,6 +28,7 @@ class RandomAccess {
 std::unique_ptr<RandomAccess> open_file(const std::string& path);
 
 inline constexpr std::size_t kPreflightBytes = 64 * 1024;
+inline constexpr std::size_t kReleaseDigits = 12;  // hex, of the TOC's digest, at the end of a release's id
 
 // From the archive's first bytes (all of it if it is shorter than kPreflightBytes). Throws Error{kBadBundle}.
 BundleInfo read_bundle_info(std::span<const std::byte> head);
@@ -59,7 +60,7 @@ class Reader {
   const Toc& toc() const;
   Digest toc_digest() const;                 // sha256 of the compressed TOC, whatever it holds: nothing is parsed
   std::vector<std::byte> toc_bytes() const;  // the compressed TOC, as in the archive
-  std::string release_id() const;            // "<name>-<version>-<first 12 hex digits of toc_digest>"
+  std::string release_id() const;            // "<name>-<version>-<first kReleaseDigits of toc_digest>"
 
   // The data frames in archive order: tar headers with padding, and chunks. Loads and checks what toc() does.
   const std::vector<Frame>& frames() const;

@@ -12,6 +12,7 @@
 
 #include "bundle/error.h"
 #include "bundle/limits.h"
+#include "bundle/reader.h"
 #include "bundle/relocation_list.h"
 #include "bundle/safe_folder.h"
 #include "launcher/install_record.h"
@@ -103,6 +104,14 @@ std::string fault_of(const bundle::SafeFolder& tree, const bundle::InstalledFile
   }
 }
 
+// The table of contents is kept for a later install to know what is there; a release's id ends with its digest.
+std::string fault_of_toc(const bundle::FileDescriptor& folder, const std::string& release) {
+  const bundle::FileDescriptor toc(::openat(folder.get(), "toc", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!toc) return "'toc' is missing";
+  const std::string digest = bundle::to_hex(digest_of(toc, "toc")).substr(0, bundle::kReleaseDigits);
+  return release.ends_with("-" + digest) ? "" : "'toc': the contents differ from what was installed";
+}
+
 }  // namespace
 
 std::vector<std::string> Store::check_release(const std::string& release, bool hash_all) const {
@@ -120,6 +129,8 @@ std::vector<FileFault> Store::find_faults(const std::string& release, bool hash_
   std::vector<FileFault> faults;
   try {
     const InstallRecord record = read_install_record(folder);
+    if (hash_all)
+      if (std::string fault = fault_of_toc(folder, release); !fault.empty()) faults.push_back({"", std::move(fault)});
     const bundle::FileDescriptor tree = open_folder({folder.get(), "tree"});
     if (!tree) return {{"", "'tree' is missing"}};
     const bundle::SafeFolder files(tree.get(), bundle::available_resolver(tree.get()));

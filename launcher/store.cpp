@@ -15,6 +15,7 @@
 
 #include "bundle/error.h"
 #include "bundle/file_io.h"
+#include "bundle/reader.h"
 #include "launcher/generations.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
@@ -28,7 +29,7 @@ using bundle::FileDescriptor;
 using bundle::system_error;
 
 constexpr std::size_t kLongestName = 64;
-constexpr std::size_t kLongestRelease = 64 + 1 + 64 + 1 + 12;
+constexpr std::size_t kLongestRelease = 64 + 1 + 64 + 1 + bundle::kReleaseDigits;
 constexpr std::size_t kLargestBundleInfo = std::size_t{1} << 20;
 
 void check_owner(const FileDescriptor& folder, const std::string& path) {

@@ -9,6 +9,11 @@ same "$(grep -c warning err)" 1
 says "the signature of 'demo.tar.zst' was not checked"
 same "$("root/demo/releases/$id/tree/bin/hi")" "hello from 1.0.0"
 expect 0 holdall verify "$id"
+cp "root/demo/releases/$id/toc" toc
+: >"root/demo/releases/$id/toc"
+expect 3 holdall verify "$id"
+grep -F "'toc': the contents differ" out || fail "the damaged table of contents is not named"
+cp toc "root/demo/releases/$id/toc"
 
 # Again: the same release.
 expect 0 holdall install -q demo.tar.zst
