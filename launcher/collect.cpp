@@ -72,13 +72,15 @@ std::vector<Collected> collect(Store& store, const StoreLock& /*held*/, const Co
     disk.replace({releases.get(), release}, {trash.get(), doomed});
     disk.sync(releases.get(), "releases");
     disk.sync(trash.get(), "trash");
+    bool was_used = false;
     for (const auto& [number, held] : generations.releases) {
       if (held != release) continue;
+      was_used = true;
       disk.remove({state.get(), good_name(number)});
       disk.sync(state.get(), "state");
       disk.remove({gens.get(), std::to_string(number)});
     }
-    disk.sync(gens.get(), "gens");
+    if (was_used) disk.sync(gens.get(), "gens");
     disk.remove_tree({trash.get(), doomed});
   }
   return collected;

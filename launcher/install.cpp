@@ -86,7 +86,7 @@ bool in_use(const Place& release) {
   return lease && ::flock(lease.get(), LOCK_EX | LOCK_NB) != 0;
 }
 
-// staging/<id>.<random>, removed unless it became a release.
+// staging/<id>.<random>. Nothing of that name is left at the end: either it became a release or it is removed.
 class Staging {
  public:
   Staging(const Store& store, const std::string& release)
@@ -108,7 +108,6 @@ class Staging {
 
   int folder() const { return folder_.get(); }
   const Place& place() const { return place_; }
-  int parent() const { return staging_.get(); }
 
  private:
   const Disk& disk_;
@@ -212,7 +211,6 @@ InstallResult install(Store& store, const StoreLock& held, const bundle::Reader&
   else if (!disk.rename_new(staging.place(), target))
     throw Error(ErrorKind::kInternal, "release '" + id + "' appeared while the store was locked");
   disk.sync(releases.get(), "releases");
-  disk.sync(staging.parent(), "staging");
   return {.release = id, .reused = false, .bytes = record.bytes()};
 }
 
