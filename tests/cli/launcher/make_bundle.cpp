@@ -1,4 +1,4 @@
-// make_bundle NAME VERSION OUT [MEGABYTES]: a small bundle without a service, for the scripts of this folder.
+// make_bundle NAME VERSION OUT [MEGABYTES [FILES]]: a small bundle without a service, for the scripts of this folder.
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -52,6 +52,8 @@ int main(int argc, char** argv) {
   unsigned state = 1;
   for (char& c : noise) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
   add(writer, "noise", EntryType::kRegular, noise);
+  for (unsigned long i = 0, count = argc > 5 ? std::strtoul(argv[5], nullptr, 10) : 0; i < count; ++i)
+    add(writer, "share-" + std::to_string(i), EntryType::kRegular, std::to_string(i));
   writer.finish();
   return out.flush() ? 0 : 1;
 }
