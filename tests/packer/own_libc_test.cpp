@@ -43,7 +43,9 @@ TEST(OwnLibc, LeavesAloneWhatNoLoaderStartsAndWhatIsNvidias) {
   // libc.so.6 can be run, and is a library.
   for (const std::string& folder : system_library_folders()) {
     const std::string libc = folder + "/libc.so.6";
-    if (has_elf_magic(libc)) EXPECT_FALSE(want_for(libc, "lib/libc.so.6").interpreter) << libc;
+    if (has_elf_magic(libc)) {
+      EXPECT_FALSE(want_for(libc, "lib/libc.so.6").interpreter) << libc;
+    }
   }
 }
 

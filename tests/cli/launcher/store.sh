@@ -18,7 +18,7 @@ same "$(cut -f 1,2,3 out)" "$(printf '%s\tinstalled\t-\n%s\tinstalled\t-' "$one"
 python3 - "$one" <(holdall ls --json) <<'CHECK'
 import json, sys
 first = json.load(open(sys.argv[2]))[0]
-assert list(first) == ["id", "name", "version", "current", "good", "installed_at", "bytes", "state"], first
+assert list(first) == ["id", "name", "version", "current", "good", "installed_at", "bytes", "state", "libc"], first
 assert first["id"] == sys.argv[1] and first["version"] == "1.0.0" and first["bytes"] > 100000, first
 CHECK
 
