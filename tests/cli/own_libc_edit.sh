@@ -30,5 +30,5 @@ done
 expect 0 on_host ./holdall stop
 edit=(run --image photo.jpg --prompt "make the background blue" --seed 7 --device cpu)
 expect 0 on_host ./holdall exec -- sh -c 'exec holdall-edit "$@" --model /mnt/.local/share/holdall/holdall-demo/current/tree/model -o there.png' sh "${edit[@]}"
-(cd bare && "$HOLDALL_SOURCE/build/bin/holdall-edit" "${edit[@]}" --model "$HOLDALL_SOURCE/examples/demo-model" -o here.png) >out 2>err || fail "no edit here"
+(cd bare && "$HOLDALL_SOURCE/build/bin/holdall-edit" "${edit[@]}" --model "$HOLDALL_SOURCE/examples/starter-model/checkpoint" -o here.png) >out 2>err || fail "no edit here"
 cmp bare/there.png bare/here.png || fail "the edit there differs"
