@@ -10,6 +10,7 @@
 
 #include "bundle/error.h"
 #include "bundle/extract.h"
+#include "bundle/limits.h"
 #include "bundle/member_path.h"
 #include "bundle/model_digest.h"
 #include "bundle/own_libc.h"
@@ -160,13 +161,22 @@ std::vector<std::string> libc_faults(const Place& release, const InstallOptions&
 }
 
 // In a release that is there already, by one rename.
-void keep_release_json(const Store& store, const Place& target, const std::string& json) {
+void put_beside(const Store& store, const Place& target, const std::string& name, std::string_view bytes) {
   const Disk& disk = store.disk();
   const Staging staging(store, target.name);
-  disk.write_file({staging.folder(), "release.json"}, json);
+  disk.write_file({staging.folder(), name}, bytes);
   const FileDescriptor release = open_folder(target);
-  disk.replace({staging.folder(), "release.json"}, {release.get(), "release.json"});
+  disk.replace({staging.folder(), name}, {release.get(), name});
   disk.sync(release.get(), target.name);
+}
+
+// The table of contents may be damaged in a release that serves all the same.
+void mend_toc(const Store& store, const Place& target, const bundle::Reader& reader) {
+  const auto toc = reader.toc_bytes();
+  const std::string_view bytes(reinterpret_cast<const char*>(toc.data()), toc.size());
+  const FileDescriptor release = open_folder(target);
+  const Place kept{release.get(), "toc"};
+  if (!exists(kept) || read_file(kept, bundle::kMaxTocBytes) != bytes) put_beside(store, target, "toc", bytes);
 }
 
 }  // namespace
@@ -192,7 +202,8 @@ InstallResult install(Store& store, const StoreLock& held, const bundle::Reader&
     if (faults.empty()) faults = libc_faults(target, options);
     if (faults.empty()) {
       raise_version_floor(store, held, reader.info().name, options.min_version);
-      if (!options.release_json.empty()) keep_release_json(store, target, options.release_json);
+      mend_toc(store, target, reader);
+      if (!options.release_json.empty()) put_beside(store, target, "release.json", options.release_json);
       return {.release = id, .reused = true, .bytes = 0};
     }
     if (in_use(target))

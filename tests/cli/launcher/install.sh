@@ -13,7 +13,11 @@ cp "root/demo/releases/$id/toc" toc
 : >"root/demo/releases/$id/toc"
 expect 3 holdall verify "$id"
 grep -F "'toc': the contents differ" out || fail "the damaged table of contents is not named"
-cp toc "root/demo/releases/$id/toc"
+expect 6 holdall verify "$id" --repair demo.tar.zst
+says "install it again"
+expect 0 holdall install -q demo.tar.zst
+cmp toc "root/demo/releases/$id/toc"
+expect 0 holdall verify "$id"
 
 # Again: the same release.
 expect 0 holdall install -q demo.tar.zst
