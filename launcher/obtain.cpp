@@ -73,14 +73,17 @@ Obtained obtain(const ObtainOptions& options) {
   Store store = Store::open(options.common.store_root(), name, how);
   StoreLock lock = store.lock(options.common.lock_timeout());
   if (trusted) require_version_floor(store, lock, trusted->release);
-  const InstalledContent known(store, lock);
+  // To look up what is installed means to read all tables of contents: not for a release that is there already.
+  std::optional<InstalledContent> known;
+  if (!reader || !exists({open_folder({store.directory_fd(), "releases"}).get(), reader->release_id()}))
+    known.emplace(store, lock);
   if (!reader) {
     Progress progress("fetching", options.common.verbosity);
     SpoolLimits limits{.max_bytes = options.max_size,
                        .signed_bytes = {},
                        .resumable = true,
                        .fetched = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
-                       .known = &known};
+                       .known = &*known};
     if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
     limits.accept = [&](const bundle::Reader& archive) {
       if (trusted) require_signed(trusted->release, archive, source.given());
@@ -98,7 +101,7 @@ Obtained obtain(const ObtainOptions& options) {
     throw Error(ErrorKind::kBadBundle, "'" + source.given() + "' changed while it was read");
 
   InstallOptions install_options;
-  install_options.known = &known;
+  if (known) install_options.known = &*known;
   install_options.libc = libc;
   install_options.libc_matters = options.libc != LibcWish::kAuto;
   if (trusted) {
