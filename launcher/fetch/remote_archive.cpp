@@ -322,7 +322,8 @@ void RemoteArchive::keep_in(FileDescriptor file, const SpoolLimits& limits) {
   for (off_t at = 0; at < status.st_size;) {
     const off_t begin = ::lseek(file.get(), at, SEEK_DATA);
     if (begin < 0) break;
-    const off_t end = std::max(begin, ::lseek(file.get(), begin, SEEK_HOLE));
+    const off_t end = ::lseek(file.get(), begin, SEEK_HOLE);
+    if (end <= begin) break;
     state.found.add({static_cast<std::uint64_t>(begin), std::min(static_cast<std::uint64_t>(end), state.total)});
     at = end;
   }
