@@ -42,11 +42,10 @@ struct InstalledFile {
 };
 
 // `directory_fd` is an empty folder. Nothing outside it is touched, whatever the archive says. The tar stream's headers
-// that are here
-// (RandomAccess::is_here) are compared with the TOC. A prefix that does not suit every file is refused before anything
-// is written. A bundle with a relocation list gets what it names and the TOC does not: links to programs of the host
-// and, if it lists files, kPrefixPath; one that is to run on the libc that it brings, libc_links(). On any failure the
-// caller removes the folder. Throws Error{kBadBundle, kStorage}.
+// that are here (RandomAccess::is_here) are compared with the TOC. A prefix that does not suit every file is refused
+// before anything is written. A bundle with a relocation list gets what it names and the TOC does not: links to
+// programs of the host and, if it lists files, kPrefixPath; one that is to run on the libc that it brings,
+// libc_links(). On any failure the caller removes the folder. Throws Error{kBadBundle, kStorage}.
 std::vector<InstalledFile> extract(const Reader& reader, int directory_fd, const ExtractOptions& options);
 
 }  // namespace holdall::bundle

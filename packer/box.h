@@ -15,9 +15,9 @@ class Box {
   Box() = default;
   Box(std::nullopt_t) {}                                           // NOLINT(google-explicit-constructor)
   Box(T value) : value_(std::make_unique<T>(std::move(value))) {}  // NOLINT(google-explicit-constructor)
-  Box(std::optional<T> value) {
+  Box(std::optional<T> value) {                                    // NOLINT(google-explicit-constructor)
     if (value) value_ = std::make_unique<T>(*std::move(value));
-  }  // NOLINT(google-explicit-constructor)
+  }
   Box(const Box& other) : value_(other.value_ ? std::make_unique<T>(*other.value_) : nullptr) {}
   Box(Box&&) noexcept = default;
   Box& operator=(Box other) noexcept {

@@ -128,7 +128,7 @@ grep -q '"libc": "host"' out || { cat out >&2; fail "the host's libc is not pref
 expect 0 "$HOLDALL_BIN/holdall" extract bare/svc-1.0.0.tar.zst -C here
 ! grep -q '/lib/libc.so.6\|/here/libc' <(env LD_TRACE_LOADED_OBJECTS=1 "$PWD/here/bin/report") || fail "the bundle's libc is used here"
 expect 0 "$HOLDALL_BIN/holdall" extract bare/svc-1.0.0.tar.zst --libc bundled -C own
-own_now() { "$HOLDALL_BIN/holdall" ls --json | grep -q '"libc": "bundled"'; }
+own_now() { "$HOLDALL_BIN/holdall" ls --json >listed && grep -q '"libc": "bundled"' listed; }
 expect 0 "$HOLDALL_BIN/holdall" install bare/svc-1.0.0.tar.zst
 ! own_now || fail "the bundled libc was chosen where the host's will do"
 expect 0 "$HOLDALL_BIN/holdall" install bare/svc-1.0.0.tar.zst --libc bundled
