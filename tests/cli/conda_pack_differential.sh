@@ -20,7 +20,7 @@ compare() { # FORMAT CACHE OPTION...
   unpack "peer.$theirs" at/ml
   rm -f at/ml/tmp????????  # conda-pack moves its temporary file into the folder that is no archive
   chmod -R u+w at
-  python3 at/ml/bin/conda-unpack
+  python3 -B at/ml/bin/conda-unpack  # it would leave bytecode of its own behind
   mv at/ml peer-tree
   unpack "ours.$format" at/ml
   at/ml/bin/conda-unpack
