@@ -148,7 +148,8 @@ class Repair {
     return open_folder(place);
   }
 
-  void replace(std::vector<bundle::InstalledFile> files, const std::set<std::string>& paths, const bundle::Toc& toc) {
+  void replace(const std::vector<bundle::InstalledFile>& files, const std::set<std::string>& paths,
+               const bundle::Toc& toc) {
     InstallRecord record = read_install_record(release_);
     for (const bundle::Entry& entry : toc.entries) {
       if (!paths.contains(entry.path)) continue;
