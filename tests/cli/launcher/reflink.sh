@@ -4,7 +4,7 @@ if [ "$(id -u)" != 0 ] || ! command -v mkfs.btrfs >/dev/null || ! command -v fil
   echo "needs root, btrfs-progs and e2fsprogs"
   exit 77
 fi
-truncate -s 200M image
+truncate -s 400M image
 mkfs.btrfs -q image 2>/dev/null
 mkdir -p mounted tree/lib
 mount -o loop image mounted || exit 77 # a container may not
