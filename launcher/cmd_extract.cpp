@@ -84,13 +84,16 @@ void extract_source(const ExtractCommandOptions& options) {
   std::optional<SignedBundle> trusted = check_remote_trust(options.source, options.trust, options.fetch);
   const Source source = Source::open(options.source, options.fetch, Source::PlainHttp::kAnywhere);
   if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
+  if (!source.warning().empty() && options.common.verbosity != Verbosity::kQuiet)
+    std::cerr << "warning: " << source.warning() << '\n';
   require_libc(source.info(), options.libc);
   const InterruptGuard interrupt;
   Destination destination(options.folder);
   SpoolLimits limits;
   if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
   const bundle::Reader reader = source.reader(destination.path(), limits);
-  if (trusted) require_signed(trusted->release, reader, source.given());
+  if (trusted && source.has_digests()) require_signed(trusted->release, reader, source.given());
+  if (trusted && !source.has_digests()) require_signed_bytes(trusted->release, *source.bytes(), source.given());
   Progress progress("unpacking", options.common.verbosity);
   bundle::ExtractOptions how;
   how.purpose = bundle::ExtractPurpose::kUnpack;
@@ -111,7 +114,10 @@ void add_extract(CLI::App& app, CommandResult& /*result*/) {
   CLI::App* command = app.add_subcommand(
       "extract",
       "unpack, verify and relocate into a folder, without a store; print its path; as tar, do not wait for the disk");
-  command->add_option("SOURCE", options->source, "bundle: a file, an https:// address, or - for standard input")
+  command
+      ->add_option(
+          "SOURCE", options->source,
+          "bundle: a file (also a tar, tar.gz, zip … of another kind), an https:// address, or - for standard input")
       ->required();
   command->add_option("-C,--directory", options->folder, "new or empty folder")->required();
   add_libc_option(*command, options->libc);

@@ -93,6 +93,10 @@ void print_floor(const char* what, const std::optional<bundle::Floor>& floor) {
 }
 
 void print_needs(const bundle::Requirements& needs) {
+  if (needs.arch.empty()) {
+    std::cout << "needs      not known: the archive does not say\n";
+    return;
+  }
   std::cout << "needs      " << needs.arch;
   if (needs.cpu_level > 1) std::cout << "-v" << needs.cpu_level;
   std::cout << '\n';

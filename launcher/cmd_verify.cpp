@@ -54,6 +54,10 @@ bundle::VerifyReport verify_release(const VerifyOptions& options) {
 
 bundle::VerifyReport verify_source(const VerifyOptions& options) {
   const Source source = Source::open(options.subject, options.fetch);
+  if (!source.has_digests())
+    throw bundle::Error(bundle::ErrorKind::kUsage, "cannot verify '" + options.subject +
+                                                       "': it has no digests to compare, as an archive of another "
+                                                       "format: install it, then verify the release");
   return bundle::verify(source.reader(std::filesystem::temp_directory_path().string(), {}), 0);
 }
 

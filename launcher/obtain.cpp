@@ -33,7 +33,10 @@ bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& 
 }  // namespace
 
 void add_obtain_options(CLI::App& command, ObtainOptions& options) {
-  command.add_option("SOURCE", options.source, "bundle: a file, an https:// address, or - for standard input")
+  command
+      .add_option(
+          "SOURCE", options.source,
+          "bundle: a file (also a tar, tar.gz, zip … of another kind), an https:// address, or - for standard input")
       ->required();
   add_common_options(command, options.common);
   command
@@ -55,6 +58,8 @@ Obtained obtain(const ObtainOptions& options) {
   std::optional<SignedBundle> trusted = check_remote_trust(options.source, options.trust, options.fetch);
   const Source source = Source::open(options.source, options.fetch, Source::PlainHttp::kAnywhere);
   if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
+  if (!source.warning().empty() && options.common.verbosity != Verbosity::kQuiet)
+    std::cerr << "warning: " << source.warning() << '\n';
   if (options.check) options.check(source.info());
   require_libc(source.info(), options.libc);
   const bundle::LibcChoice libc = examine(source.info(), options);
@@ -65,6 +70,7 @@ Obtained obtain(const ObtainOptions& options) {
   std::optional<bundle::Reader> reader;
   if (source.kind() == SourceKind::kFile || source.kind() == SourceKind::kFolder) reader.emplace(source.reader({}, {}));
   if (reader && trusted) require_signed(trusted->release, *reader, options.source);
+  if (trusted && !source.has_digests()) require_signed_bytes(trusted->release, *source.bytes(), options.source);
   if (reader) require_installable(*reader);
 
   Store::OpenOptions how = options.common.open_options();
@@ -78,7 +84,7 @@ Obtained obtain(const ObtainOptions& options) {
   if (!reader || !exists({open_folder({store.directory_fd(), "releases"}).get(), reader->release_id()}))
     known.emplace(store, lock);
   if (!reader) {
-    Progress progress("fetching", options.common.verbosity);
+    Progress progress(source.has_digests() ? "fetching" : "reading", options.common.verbosity);
     SpoolLimits limits{.max_bytes = options.max_size,
                        .signed_bytes = {},
                        .resumable = true,
@@ -86,7 +92,7 @@ Obtained obtain(const ObtainOptions& options) {
                        .known = &*known};
     if (trusted) limits.signed_bytes = trusted->release.archive_bytes;
     limits.accept = [&](const bundle::Reader& archive) {
-      if (trusted) require_signed(trusted->release, archive, source.given());
+      if (trusted && source.has_digests()) require_signed(trusted->release, archive, source.given());
       require_installable(archive);
     };
     try {

@@ -14,6 +14,8 @@
 #include "bundle/digest.h"
 #include "bundle/error.h"
 #include "bundle/file_io.h"
+#include "bundle/frame.h"
+#include "bundle/seek_table.h"
 #include "bundle/temporary_name.h"
 #include "launcher/disk.h"
 #include "launcher/fetch/url.h"
@@ -111,11 +113,10 @@ std::vector<std::byte> head_of_pipe() {
   return head;
 }
 
-std::vector<std::byte> head_of_file(const std::string& path) {
-  const auto archive = bundle::open_file(path);
+std::vector<std::byte> head_of(const bundle::RandomAccess& archive) {
   std::vector<std::byte> head(
-      static_cast<std::size_t>(std::min<std::uint64_t>(archive->size(), bundle::kPreflightBytes)));
-  archive->read_at(0, head);
+      static_cast<std::size_t>(std::min<std::uint64_t>(archive.size(), bundle::kPreflightBytes)));
+  archive.read_at(0, head);
   return head;
 }
 
@@ -123,6 +124,46 @@ bundle::BundleInfo info_of_head(std::span<const std::byte> head, const std::stri
   try {
     return bundle::read_bundle_info(head);
   } catch (const Error& error) {
+    // A bundle is zstd, too.
+    const bool foreign = is_foreign_format(head) && !bundle::frame_content_size(head);
+    throw Error(error.kind(), "cannot read '" + given + "': " + error.what() +
+                                  (foreign ? ": it may be another kind of archive: give it as a file" : ""));
+  }
+}
+
+// A bundle of ours that is damaged is no foreign archive: it would be taken for one without digests.
+bool is_foreign(std::span<const std::byte> head, const bundle::RandomAccess& archive) {
+  if (!is_foreign_format(head)) return false;
+  try {
+    bundle::read_bundle_info(head);
+    return false;
+  } catch (const Error&) {
+  }
+  try {
+    std::vector<std::byte> tail(std::min<std::size_t>(head.size(), bundle::kSeekTableTail));
+    archive.read_at(archive.size() - tail.size(), tail);
+    bundle::seek_table_frame_size(tail, archive.size());
+    return false;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+// "ml" of "…/ml.tar.gz".
+std::string stem(const std::string& path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  for (const char* const ending : {".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz", ".tbz2", ".txz", ".tzst", ".tar"})
+    if (name.ends_with(ending)) name.resize(name.size() - std::string_view(ending).size());
+  return name;
+}
+
+std::shared_ptr<const ForeignArchive> open_foreign(std::shared_ptr<const bundle::RandomAccess> archive,
+                                                   const std::string& given) {
+  const InterruptGuard interrupt;
+  try {
+    return std::make_shared<ForeignArchive>(std::move(archive), stem(given), [&] { interrupt.check(); });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kBadBundle) throw;
     throw Error(error.kind(), "cannot read '" + given + "': " + error.what());
   }
 }
@@ -166,10 +207,35 @@ Source Source::open(const std::string& given, const FetchOptions& fetch, PlainHt
   if (S_ISDIR(status.st_mode)) {
     source.kind_ = SourceKind::kFolder;
     source.info_ = info_of_folder(given);
+    return source;
+  }
+  std::shared_ptr<const bundle::RandomAccess> archive = bundle::open_file(given);
+  const std::vector<std::byte> head = head_of(*archive);
+  if (is_foreign(head, *archive)) {
+    source.kind_ = SourceKind::kForeign;
+    source.foreign_ = open_foreign(std::move(archive), given);
+    source.info_ = source.foreign_->info();
   } else {
-    source.info_ = info_of_head(head_of_file(given), given);
+    source.info_ = info_of_head(head, given);
   }
   return source;
+}
+
+// The bundle that is made of it has no name and is gone with its reader.
+bundle::Reader Source::made_reader(const std::string& spool_folder, const SpoolLimits& limits) const {
+  const InterruptGuard interrupt;
+  FileDescriptor file = nameless_file(spool_folder);
+  std::uint64_t size = 0;
+  ForeignArchive::Output output;
+  output.sink = [&](std::span<const std::byte> bytes) {
+    if (!bundle::pwrite_all(file.get(), bytes, size)) throw system_error(errno, "make a bundle in", spool_folder);
+    size += bytes.size();
+  };
+  output.scratch = [&] { return nameless_file(spool_folder); };
+  output.check = [&] { interrupt.check(); };
+  output.progress = limits.fetched;
+  foreign_->write_bundle(output);
+  return bundle::Reader::open(std::make_shared<OpenFile>(std::move(file), size));
 }
 
 bundle::Reader Source::reader(const std::string& spool_folder, const SpoolLimits& limits) const {
@@ -178,6 +244,7 @@ bundle::Reader Source::reader(const std::string& spool_folder, const SpoolLimits
                                        "': only an archive carries the digests to install by: give the .tar.zst");
   try {
     if (kind_ == SourceKind::kRemote) return fetched_reader(spool_folder, limits);
+    if (kind_ == SourceKind::kForeign) return made_reader(spool_folder, limits);
     return bundle::Reader::open(kind_ == SourceKind::kPipe ? spool(head_, spool_folder, limits)
                                                            : bundle::open_file(given_));
   } catch (const Error& error) {
@@ -227,8 +294,14 @@ bundle::Reader Source::fetched_reader(const std::string& spool_folder, const Spo
   return reader;
 }
 
+std::string Source::warning() const {
+  if (!foreign_ || !foreign_->drops_attributes()) return {};
+  return "'" + given_ + "' has extended attributes or access lists: they are not unpacked";
+}
+
 std::shared_ptr<const bundle::RandomAccess> Source::bytes() const {
   if (remote_) return remote_;
+  if (foreign_) return foreign_->bytes();
   return bundle::open_file(given_);
 }
 

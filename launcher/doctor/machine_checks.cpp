@@ -44,6 +44,12 @@ Check check_architecture(const Examination& exam) {
     check.code = "E_ARCH";
     check.fix = "use the bundle for " + exam.arch + ", or a host with " + need;
   }
+  if (exam.info && need.empty()) {
+    check.status = Status::kSkip;
+    check.need = "not known";
+    check.why = "the archive does not say what its programs need: only holdall-pack finds that out";
+    return check;
+  }
   check.need = check.status == Status::kSkip ? "" : need;
   if (!need.empty()) check.why = "the bundle's programs are for " + need;
   return check;
