@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "runtime/service/http_error.h"
+#include "runtime/service/http/http_error.h"
 #include "runtime/service/log.h"
 #include "runtime/service/metrics.h"
 

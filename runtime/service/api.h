@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "runtime/service/edit_queue.h"
+#include "runtime/service/edits/edit_queue.h"
 #include "runtime/service/health.h"
-#include "runtime/service/http.h"
+#include "runtime/service/http/http.h"
 
 namespace holdall::runtime::service {
 

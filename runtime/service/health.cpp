@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "runtime/service/http_error.h"
-#include "runtime/service/http_server.h"
+#include "runtime/service/http/http_error.h"
+#include "runtime/service/http/http_server.h"
 #include "runtime/service/metrics.h"
 
 namespace holdall::runtime::service {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "runtime/service/http.h"
+#include "runtime/service/http/http.h"
 
 namespace holdall::runtime::service {
 

@@ -17,14 +17,14 @@
 #include "runtime/error.h"
 #include "runtime/ipc/kinds.h"
 #include "runtime/service/api.h"
-#include "runtime/service/edit_queue.h"
+#include "runtime/service/edits/edit_queue.h"
 #include "runtime/service/health.h"
-#include "runtime/service/http_server.h"
+#include "runtime/service/http/http_server.h"
+#include "runtime/service/http/sockets.h"
 #include "runtime/service/log.h"
 #include "runtime/service/metrics.h"
 #include "runtime/service/notify.h"
-#include "runtime/service/sockets.h"
-#include "runtime/service/worker_process.h"
+#include "runtime/service/worker/worker_process.h"
 
 namespace holdall::runtime::service {
 namespace {

@@ -3,9 +3,9 @@
 #include <optional>
 #include <tuple>
 
-#include "runtime/service/edit_form.h"
-#include "runtime/service/http_error.h"
-#include "runtime/service/request_head.h"
+#include "runtime/service/edits/edit_form.h"
+#include "runtime/service/http/http_error.h"
+#include "runtime/service/http/request_head.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -1,10 +1,10 @@
-#include "runtime/service/edit_request.h"
+#include "runtime/service/edits/edit_request.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runtime/service/edit_form.h"
-#include "runtime/service/http_error.h"
+#include "runtime/service/edits/edit_form.h"
+#include "runtime/service/http/http_error.h"
 
 namespace holdall::runtime::service {
 namespace {

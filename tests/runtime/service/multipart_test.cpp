@@ -1,11 +1,11 @@
-#include "runtime/service/multipart.h"
+#include "runtime/service/http/multipart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "runtime/service/http_error.h"
+#include "runtime/service/http/http_error.h"
 
 namespace holdall::runtime::service {
 namespace {

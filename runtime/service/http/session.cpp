@@ -1,4 +1,4 @@
-#include "runtime/service/session.h"
+#include "runtime/service/http/session.h"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/service/digest.h"
-#include "runtime/service/http_error.h"
+#include "runtime/service/http/http_error.h"
+#include "runtime/service/http/request_head.h"
 #include "runtime/service/log.h"
-#include "runtime/service/request_head.h"
 
 namespace holdall::runtime::service {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "runtime/ipc/channel.h"
-#include "runtime/service/edit_request.h"
-#include "runtime/service/http_error.h"
+#include "runtime/service/edits/edit_request.h"
+#include "runtime/service/http/http_error.h"
 
 namespace boost::asio {
 class io_context;

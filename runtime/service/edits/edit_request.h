@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/service/edit_form.h"
+#include "runtime/service/edits/edit_form.h"
 
 namespace holdall::runtime::service {
 

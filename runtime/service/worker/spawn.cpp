@@ -1,4 +1,4 @@
-#include "runtime/service/spawn.h"
+#include "runtime/service/worker/spawn.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>

@@ -1,4 +1,4 @@
-#include "runtime/service/edit_request.h"
+#include "runtime/service/edits/edit_request.h"
 
 #include <charconv>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "runtime/service/http_error.h"
+#include "runtime/service/http/http_error.h"
 
 namespace holdall::runtime::service {
 namespace {

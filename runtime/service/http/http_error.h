@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "runtime/service/http.h"
+#include "runtime/service/http/http.h"
 
 namespace holdall::runtime::service {
 

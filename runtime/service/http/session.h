@@ -6,7 +6,7 @@
 #include <memory>
 #include <unordered_set>
 
-#include "runtime/service/http.h"
+#include "runtime/service/http/http.h"
 #include "runtime/service/options.h"
 
 namespace holdall::runtime::service {

@@ -1,4 +1,4 @@
-#include "runtime/service/edit_form.h"
+#include "runtime/service/edits/edit_form.h"
 
 #include <algorithm>
 #include <cctype>
@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "runtime/service/base64.h"
-#include "runtime/service/http_error.h"
-#include "runtime/service/multipart.h"
+#include "runtime/service/http/base64.h"
+#include "runtime/service/http/http_error.h"
+#include "runtime/service/http/multipart.h"
 
 namespace holdall::runtime::service {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/service/request_head.h"
+#include "runtime/service/http/request_head.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "runtime/service/base64.h"
+#include "runtime/service/http/base64.h"
 
 #include <algorithm>
 #include <array>

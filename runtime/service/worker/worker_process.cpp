@@ -1,4 +1,4 @@
-#include "runtime/service/worker_process.h"
+#include "runtime/service/worker/worker_process.h"
 
 #include <sys/wait.h>
 
@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "runtime/error.h"
-#include "runtime/service/spawn.h"
+#include "runtime/service/worker/spawn.h"
 
 namespace holdall::runtime::service {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/service/sockets.h"
+#include "runtime/service/http/sockets.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "runtime/service/http.h"
+#include "runtime/service/http/http.h"
 #include "runtime/service/options.h"
 
 namespace boost::asio {

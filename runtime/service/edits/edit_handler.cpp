@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/service/api.h"
-#include "runtime/service/base64.h"
 #include "runtime/service/digest.h"
-#include "runtime/service/edit_form.h"
+#include "runtime/service/edits/edit_form.h"
+#include "runtime/service/http/base64.h"
 #include "runtime/service/log.h"
 
 namespace holdall::runtime::service {

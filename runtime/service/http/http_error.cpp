@@ -1,4 +1,4 @@
-#include "runtime/service/http_error.h"
+#include "runtime/service/http/http_error.h"
 
 #include <algorithm>
 #include <cmath>

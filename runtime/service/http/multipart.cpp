@@ -1,11 +1,11 @@
-#include "runtime/service/multipart.h"
+#include "runtime/service/http/multipart.h"
 
 #include <algorithm>
 #include <cctype>
 #include <map>
 #include <optional>
 
-#include "runtime/service/http_error.h"
+#include "runtime/service/http/http_error.h"
 
 namespace holdall::runtime::service {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/service/http_server.h"
+#include "runtime/service/http/http_server.h"
 
 #include <sys/socket.h>
 
@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "runtime/service/http/session.h"
 #include "runtime/service/log.h"
-#include "runtime/service/session.h"
 
 namespace holdall::runtime::service {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/service/edit_queue.h"
+#include "runtime/service/edits/edit_queue.h"
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
