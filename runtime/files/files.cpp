@@ -58,8 +58,12 @@ void NewFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void NewFile::commit() {
-  if (::fchmod(fd_, 0644) != 0 || ::close(std::exchange(fd_, -1)) != 0 ||
+void NewFile::sync() {
+  if (::fsync(fd_) != 0) failed("write", file_, errno);
+}
+
+void NewFile::commit(unsigned mode) {
+  if (::fchmod(fd_, mode) != 0 || ::close(std::exchange(fd_, -1)) != 0 ||
       ::rename(temporary_.c_str(), file_.c_str()) != 0)
     failed("write", file_, errno);
   temporary_.clear();

@@ -38,8 +38,10 @@ class NewFile {
   ~NewFile();  // without commit() nothing is left behind
 
   void write(std::span<const std::byte> bytes);
+  // Waits until what was written is on the disk.
+  void sync();
   // Closes the file and gives it its name, replacing what has it.
-  void commit();
+  void commit(unsigned mode = 0644);
 
  private:
   std::filesystem::path file_;

@@ -41,7 +41,7 @@ void require_method(const HttpRequest& request, std::string_view method) {
   const bool get = method == "GET";
   if (request.method == method || (get && request.method == "HEAD")) return;
   throw HttpError(405, "method_not_allowed", "use " + std::string(method) + " for '" + request.path + "'")
-      .allow(get ? "GET, HEAD" : std::string(method));
+      .with("Allow", get ? "GET, HEAD" : std::string(method));
 }
 
 HttpReply json_reply(const ordered_json& body) {
@@ -56,22 +56,30 @@ std::unique_ptr<RequestHandler> make_fixed_handler(HttpReply reply) {
   return std::make_unique<FixedHandler>(std::move(reply));
 }
 
-std::unique_ptr<RequestHandler> Api::open(const HttpRequest& request) {
-  if (request.path == kEdits) {
-    require_method(request, "POST");
-    return make_edit_handler(request, state_, queue_);
+std::unique_ptr<RequestHandler> Api::open(HttpRequest& request) {
+  if (auto reply = answer_probe(request.path, board_, metrics_)) {
+    require_method(request, "GET");
+    if (request.path == "/metrics") access_.identify(request);
+    return make_fixed_handler(std::move(*reply));
   }
+  const Caller caller = access_.identify(request);
+  request.notes["key_name"] = caller.name;
+  if (request.path == kEdits) return open_edits(request, caller);
   if (request.path == kGenerations) {
     require_method(request, "POST");
     throw HttpError(400, "unsupported_route",
                     "model '" + state_.model + "' only edits: send a picture to '/v1/images/edits'");
   }
   if (request.path == kModels || request.path.starts_with(kModel)) return open_models(request);
-  if (auto reply = answer_probe(request.path, board_, metrics_)) {
-    require_method(request, "GET");
-    return make_fixed_handler(std::move(*reply));
-  }
   throw HttpError(404, "not_found", "no '" + request.path + "' here");
+}
+
+std::unique_ptr<RequestHandler> Api::open_edits(HttpRequest& request, const Caller& caller) const {
+  require_method(request, "POST");
+  require_role(caller, Role::kEditor);
+  request.reply_headers = access_.rate_headers(caller);
+  access_.admit(caller);
+  return make_edit_handler(request, caller, state_, queue_, access_);
 }
 
 std::unique_ptr<RequestHandler> Api::open_models(const HttpRequest& request) const {
@@ -97,6 +105,18 @@ void Api::closed(const HttpRequest& request, const AccessRecord& record) {
                         {"seconds", seconds},
                         {"bytes_in", record.bytes_in},
                         {"bytes_out", record.bytes_out}});
+  if (audit_ && (route == kEdits || record.status == 401 || record.status == 403))
+    audit(request, route, record.status, seconds);
+}
+
+void Api::audit(const HttpRequest& request, const std::string& route, int status, double seconds) const {
+  nlohmann::json line = {{"id", request.id}, {"route", route}, {"status", status}, {"seconds", seconds}};
+  for (const char* field :
+       {"key_name", "model_digest", "parameters_digest", "prompt_sha256", "images_sha256", "result_sha256"}) {
+    const auto note = request.notes.find(field);
+    line[field] = note == request.notes.end() || note->second.empty() ? nlohmann::json() : nlohmann::json(note->second);
+  }
+  audit_->append(std::move(line));
 }
 
 }  // namespace holdall::runtime::service

@@ -5,6 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "runtime/service/access/access.h"
+#include "runtime/service/access/audit_log.h"
+#include "runtime/service/access/content_policy.h"
 #include "runtime/service/edits/edit_queue.h"
 #include "runtime/service/health.h"
 #include "runtime/service/http/http.h"
@@ -16,31 +19,37 @@ struct ServiceState {
   std::string model = "unknown";   // the id that clients use
   std::int64_t model_created = 0;  // Unix time
   std::uint64_t max_output_pixels = 4'194'304;
+  ContentPolicy policy;
   bool admits = false;  // else edits get 503 with this reason
   std::string reason = "loading", detail = "the model is being loaded";
 };
 
 class Api final : public Site {
  public:
-  // Everything outlives the site.
-  Api(const ServiceState& state, EditQueue& queue, const HealthBoard& board, Metrics& metrics)
-      : state_(state), queue_(queue), board_(board), metrics_(metrics) {}
+  // Everything outlives the site. `audit`: null for none.
+  Api(const ServiceState& state, EditQueue& queue, const HealthBoard& board, Metrics& metrics, Access& access,
+      AuditLog* audit)
+      : state_(state), queue_(queue), board_(board), metrics_(metrics), access_(access), audit_(audit) {}
 
-  std::unique_ptr<RequestHandler> open(const HttpRequest& request) override;
+  std::unique_ptr<RequestHandler> open(HttpRequest& request) override;
   void closed(const HttpRequest& request, const AccessRecord& record) override;
 
  private:
+  std::unique_ptr<RequestHandler> open_edits(HttpRequest& request, const Caller& caller) const;
   std::unique_ptr<RequestHandler> open_models(const HttpRequest& request) const;
+  void audit(const HttpRequest& request, const std::string& route, int status, double seconds) const;
 
   const ServiceState& state_;
   EditQueue& queue_;
   const HealthBoard& board_;
   Metrics& metrics_;
+  Access& access_;
+  AuditLog* const audit_;
 };
 
 // The handler of POST /v1/images/edits. Throws HttpError 503, 429, 415 or 400 before the body is read.
-std::unique_ptr<RequestHandler> make_edit_handler(const HttpRequest& request, const ServiceState& state,
-                                                  EditQueue& queue);
+std::unique_ptr<RequestHandler> make_edit_handler(HttpRequest& request, const Caller& caller, const ServiceState& state,
+                                                  EditQueue& queue, Access& access);
 
 // A handler that ignores the body and answers `reply`.
 std::unique_ptr<RequestHandler> make_fixed_handler(HttpReply reply);

@@ -42,11 +42,11 @@ class ProbeHandler final : public RequestHandler {
 class HealthSite final : public Site {
  public:
   HealthSite(const HealthBoard& board, Metrics& metrics) : board_(board), metrics_(metrics) {}
-  std::unique_ptr<RequestHandler> open(const HttpRequest& request) override {
+  std::unique_ptr<RequestHandler> open(HttpRequest& request) override {
     auto reply = answer_probe(request.path, board_, metrics_);
     if (!reply) throw HttpError(404, "not_found", "no '" + request.path + "' here: this listener answers probes only");
     if (request.method != "GET" && request.method != "HEAD")
-      throw HttpError(405, "method_not_allowed", "use GET for '" + request.path + "'").allow("GET, HEAD");
+      throw HttpError(405, "method_not_allowed", "use GET for '" + request.path + "'").with("Allow", "GET, HEAD");
     return std::make_unique<ProbeHandler>(std::move(*reply));
   }
   void closed(const HttpRequest&, const AccessRecord&) override {}

@@ -9,6 +9,16 @@
 namespace holdall::runtime::service {
 namespace {
 
+void write_line(const char* level, std::string_view event, const nlohmann::ordered_json& fields) {
+  nlohmann::ordered_json line = {{"time", now_utc()}, {"level", level}, {"event", event}};
+  line.update(fields);
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  // A log that cannot be written must not stop the service.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+}  // namespace
+
 std::string now_utc() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
@@ -20,16 +30,6 @@ std::string now_utc() {
   std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(millis));
   return text;
 }
-
-void write_line(const char* level, std::string_view event, const nlohmann::ordered_json& fields) {
-  nlohmann::ordered_json line = {{"time", now_utc()}, {"level", level}, {"event", event}};
-  line.update(fields);
-  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  // A log that cannot be written must not stop the service.
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-}
-
-}  // namespace
 
 void log_event(std::string_view event, const nlohmann::ordered_json& fields) {
   write_line("info", event, fields);

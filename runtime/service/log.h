@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 namespace holdall::runtime::service {
@@ -9,5 +10,8 @@ namespace holdall::runtime::service {
 // One line, written by one call, with "time" first: {"time":…,"level":"info","event":…, fields…}. Any thread.
 void log_event(std::string_view event, const nlohmann::ordered_json& fields);
 void log_warning(std::string_view event, const nlohmann::ordered_json& fields);
+
+// RFC 3339 with milliseconds.
+std::string now_utc();
 
 }  // namespace holdall::runtime::service

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "runtime/error.h"
+#include "runtime/service/access/commands.h"
 #include "runtime/service/options.h"
 #include "runtime/service/service.h"
 
@@ -43,7 +44,7 @@ void add_serve_options(CLI::App& serve, service::Options& options) {
   serve.add_option("--model", options.model, "model folder in the diffusers layout")
       ->envname("HOLDALL_MODEL")
       ->required();
-  serve.add_option("--host", options.host, "address to listen on: loopback only, since there are no keys")
+  serve.add_option("--host", options.host, "address to listen on; without --keys loopback only")
       ->envname("HOLDALL_HOST")
       ->capture_default_str();
   serve.add_option("--port", options.port, "port of the API; 0: any free one")
@@ -56,16 +57,21 @@ void add_serve_options(CLI::App& serve, service::Options& options) {
       ->capture_default_str();
   serve.add_option("--state", options.state, "folder for what outlives the process; made if missing")
       ->envname("HOLDALL_STATE");
+  serve.add_option("--keys", options.keys, "keys file (see keys --help); SIGHUP reads it again")
+      ->envname("HOLDALL_KEYS");
+  serve.add_option("--config", options.config, "settings, JSON (docs/service.md); SIGHUP reads them again")
+      ->envname("HOLDALL_CONFIG");
   serve.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")
       ->envname("HOLDALL_DEVICE")
       ->capture_default_str();
   serve.add_option("--dtype", options.dtype, "float32, bfloat16 or float16; default: the device's")
       ->envname("HOLDALL_DTYPE")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
-  serve.add_option("--queue-limit", options.queue_limit, "requests that may wait; one more gets 429")
+  serve
+      .add_option("--queue-limit", options.queue_limit,
+                  "requests that may wait; one more gets 429 (default: the config's, else 32)")
       ->envname("HOLDALL_QUEUE_LIMIT")
-      ->check(CLI::Range(0, 100'000))
-      ->capture_default_str();
+      ->check(CLI::Range(0, 100'000));
   serve
       .add_option(
           "--golden", options.golden,
@@ -92,6 +98,8 @@ int run(int argc, char** argv) {
                   "NOTIFY_SOCKET after load, warm-up and golden edits. SIGTERM drains.\n\n") +
       kFooter);
   add_serve_options(*serve, options);
+  service::add_keys_command(app);
+  service::add_audit_command(app);
   app.add_subcommand("run", "one edit, no server (see run --help)");
   app.add_subcommand("tokenize", "token ids of prompts (see tokenize --help)");
   try {
@@ -100,6 +108,7 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     throw Error(ErrorKind::kBadRequest, std::string(error.what()) + ": see --help");
   }
+  if (!serve->parsed()) return 0;
   if (options.worker.empty()) options.worker = sibling_worker();
   return service::serve(options);
 }

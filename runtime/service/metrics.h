@@ -21,6 +21,8 @@ class Metrics {
   void job_done(const std::string& outcome, const std::string& reason);
   void out_of_memory(const std::string& stage);
   void worker_restarted(const std::string& reason);
+  // `reason`: missing, unknown.
+  void authentication_failed(const std::string& reason);
 
   void set_queue(double depth, double inflight);
   void set_queue_limit(double limit);

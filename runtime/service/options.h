@@ -1,9 +1,10 @@
-// What `holdall-edit serve` was asked for, validated once.
+// What the command line of `holdall-edit serve` asked for, validated once.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace holdall::runtime::service {
@@ -23,14 +24,13 @@ struct Options {
   std::filesystem::path model;
   std::filesystem::path state;   // folder for what outlives the process; empty: none
   std::filesystem::path worker;  // the worker program
+  std::filesystem::path config;  // settings.h; empty: the defaults
+  std::filesystem::path keys;    // access/keys.h; empty: no keys are asked for, and loopback only is served
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080, health_port = 0;  // 0: any free port
   std::string device = "auto", dtype;          // empty: the worker's default
   std::string golden;                          // JSON that replaces the model's own golden edits; empty: nothing does
-  std::size_t queue_limit = 32;                // requests that wait; the one that runs is not counted
-  std::uint64_t max_pixels = 40'000'000;       // of one picture that comes in
-  HttpLimits http;
-  std::chrono::seconds drain_deadline{300};
+  std::optional<std::size_t> queue_limit;      // instead of the settings'
 };
 
 }  // namespace holdall::runtime::service

@@ -16,6 +16,8 @@
 
 #include "runtime/error.h"
 #include "runtime/ipc/kinds.h"
+#include "runtime/service/access/access.h"
+#include "runtime/service/access/audit_log.h"
 #include "runtime/service/api.h"
 #include "runtime/service/edits/edit_queue.h"
 #include "runtime/service/health.h"
@@ -24,6 +26,8 @@
 #include "runtime/service/log.h"
 #include "runtime/service/metrics.h"
 #include "runtime/service/notify.h"
+#include "runtime/service/settings.h"
+#include "runtime/service/store/database.h"
 #include "runtime/service/worker/worker_process.h"
 
 namespace holdall::runtime::service {
@@ -42,17 +46,24 @@ class Service final : public WorkerEvents {
  public:
   Service(const Options& options, const Listeners& listeners)
       : options_(options),
+        settings_(read_settings(options.config)),
+        database_(options.state.empty() ? "" : options.state / "holdall.sqlite"),
+        access_(options.keys, database_, metrics_),
+        audit_(options.state.empty() ? nullptr : std::make_unique<AuditLog>(options.state / "audit.jsonl")),
         http_inherited_(listeners.http.inherited),
         health_(listeners.health.fd, board_, metrics_),
         worker_(io_, options_, *this),
-        queue_(io_, metrics_, options.queue_limit, options.max_pixels,
+        queue_(io_, metrics_, options.queue_limit.value_or(settings_.queue_limit), settings_.max_pixels,
                [this](const ipc::Frame& frame) { worker_.send(frame); }),
-        api_(state_, queue_, board_, metrics_),
-        http_(io_, listeners.http.fd, api_, options.http) {}
+        api_(state_, queue_, board_, metrics_, access_, audit_.get()),
+        http_(io_, listeners.http.fd, api_, settings_.limits) {
+    state_.policy = settings_.policy;
+  }
 
   int run() {
     signals_.add(SIGTERM);
     signals_.add(SIGINT);
+    signals_.add(SIGHUP);
     wait_for_signal();
     beat();
     queue_.on_idle([this] { check_drained_soon(); });
@@ -156,10 +167,24 @@ class Service final : public WorkerEvents {
     signals_.async_wait([this](error_code error, int signal) {
       if (error) return;
       wait_for_signal();
+      if (signal == SIGHUP) return reload();
       if (draining_) return abort(signal);
       exit_code_ = signal == SIGINT ? 130 : 0;
       drain();
     });
+  }
+
+  void reload() {
+    try {
+      Settings fresh = read_settings(options_.config);
+      access_.reload();
+      settings_ = std::move(fresh);
+    } catch (const Error& error) {
+      return log_warning("reload_failed", {{"message", error.what()}});
+    }
+    http_.set_limits(settings_.limits);
+    state_.policy = settings_.policy;
+    log_event("reloaded", {{"config", options_.config.string()}, {"keys", options_.keys.string()}});
   }
 
   void abort(int signal) {
@@ -176,6 +201,11 @@ class Service final : public WorkerEvents {
     metrics_.set_draining(1);
     notifier_.stopping();
     if (!ever_ready_) return io_.stop();
+    drain_timer_.expires_after(settings_.lame_duck);
+    drain_timer_.async_wait([this](error_code) { stop_accepting(); });
+  }
+
+  void stop_accepting() {
     http_.drain(http_inherited_ ? HttpServer::Backlog::kLeave : HttpServer::Backlog::kServe);
     drain_timer_.expires_after(kDrainGrace);
     drain_timer_.async_wait([this](error_code) { end_grace(); });
@@ -188,7 +218,7 @@ class Service final : public WorkerEvents {
     state_.admits = false;
     state_.reason = "draining";
     state_.detail = "the service is stopping";
-    drain_timer_.expires_after(options_.drain_deadline);
+    drain_timer_.expires_after(settings_.drain_deadline);
     drain_timer_.async_wait([this](error_code stopped) {
       if (stopped) return;
       queue_.fail_all(HttpError(503, "draining", "the service stopped before this edit was done").retry_after(2));
@@ -225,10 +255,14 @@ class Service final : public WorkerEvents {
   }
 
   const Options& options_;
-  const bool http_inherited_;
-  const Notifier notifier_ = Notifier::from_environment();
+  Settings settings_;
   HealthBoard board_;
   Metrics metrics_;
+  Database database_;
+  Access access_;
+  const std::unique_ptr<AuditLog> audit_;
+  const bool http_inherited_;
+  const Notifier notifier_ = Notifier::from_environment();
   HealthServer health_;
   ServiceState state_;
   asio::io_context io_{1};

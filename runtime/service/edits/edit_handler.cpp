@@ -87,12 +87,49 @@ void log_edit(const EditSummary& summary, const EditOutcome& outcome) {
   log_event("edit", line);
 }
 
+std::string_view view(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The sha256 of the pictures' sha256s, in order; of one picture, its own.
+std::string digest_of(const std::vector<std::string>& digests) {
+  if (digests.size() == 1) return digests[0];
+  std::string all;
+  for (const auto& digest : digests) all += digest;
+  return sha256_hex(all);
+}
+
+std::string digest_of(const std::vector<std::vector<std::byte>>& pictures) {
+  std::vector<std::string> digests;
+  for (const auto& picture : pictures) digests.push_back(sha256_hex(view(picture)));
+  return digest_of(digests);
+}
+
+std::string digest_of(const EditResult& result) {
+  std::vector<std::string> digests;
+  for (const auto& picture : result.pictures) digests.push_back(sha256_hex(view(picture.bytes)));
+  return digest_of(digests);
+}
+
+// Everything that decides about the result besides the prompt and the pictures.
+std::string parameters_of(const EditRequest& edit) {
+  ordered_json parameters = {
+      {"n", edit.n}, {"seed", edit.seed}, {"format", name_of(edit.format)}, {"compression", edit.compression}};
+  if (edit.negative_prompt) parameters["negative_prompt"] = *edit.negative_prompt;
+  if (edit.steps) parameters["steps"] = *edit.steps;
+  if (edit.true_cfg_scale) parameters["true_cfg_scale"] = *edit.true_cfg_scale;
+  if (edit.size) parameters["size"] = {edit.size->width, edit.size->height};
+  return parameters.dump();
+}
+
 class EditHandler final : public RequestHandler {
  public:
-  EditHandler(const HttpRequest& request, const ServiceState& state, EditQueue& queue)
+  EditHandler(HttpRequest& request, const Caller& caller, const ServiceState& state, EditQueue& queue, Access& access)
       : request_(request),
+        caller_(caller),
         state_(state),
         queue_(queue),
+        access_(access),
         deadline_(deadline_of(request)),
         reader_(make_form_reader(request.header("content-type"))) {}
 
@@ -100,32 +137,53 @@ class EditHandler final : public RequestHandler {
 
   void finish(std::shared_ptr<Exchange> exchange) override {
     EditRequest edit = validate(reader_->finish(), {state_.model, state_.max_output_pixels});
+    note_digests(edit);
+    state_.policy.check(edit.prompt, "prompt");
+    queue_.throw_if_full();
+    access_.charge(caller_, edit.n);
+    request_.reply_headers = access_.rate_headers(caller_);
     const auto summary = std::make_shared<EditSummary>(
         EditSummary{request_.id, sha256_hex(edit.prompt), name_of(edit.format), edit.images.size(), 0, edit.n});
-    const auto ticket = queue_.submit(std::move(edit), deadline_, [exchange, summary](EditOutcome outcome) {
+    // The exchange keeps the request.
+    const auto done = [exchange, summary, caller = caller_, &request = request_,
+                       &access = access_](EditOutcome outcome) {
       log_edit(*summary, outcome);
-      const auto* error = std::get_if<HttpError>(&outcome);
-      exchange->reply(error ? error->reply() : success(*summary, std::get<EditResult>(outcome)));
-    });
+      if (const auto* error = std::get_if<HttpError>(&outcome)) {
+        if (error->status() >= 500) access.charge(caller, -summary->n);
+        return exchange->reply(error->reply());
+      }
+      const auto& result = std::get<EditResult>(outcome);
+      request.notes["result_sha256"] = digest_of(result);
+      exchange->reply(success(*summary, result));
+    };
+    const auto ticket = queue_.submit(std::move(edit), deadline_, done);
     summary->position = ticket.position;
     exchange->on_gone([&queue = queue_, id = ticket.id] { queue.cancel(id); });
   }
 
  private:
-  const HttpRequest& request_;
+  void note_digests(const EditRequest& edit) const {
+    request_.notes["prompt_sha256"] = sha256_hex(edit.prompt);
+    request_.notes["images_sha256"] = digest_of(edit.images);
+    request_.notes["parameters_digest"] = sha256_hex(parameters_of(edit));
+  }
+
+  HttpRequest& request_;
+  const Caller caller_;
   const ServiceState& state_;
   EditQueue& queue_;
+  Access& access_;
   const std::optional<Clock::time_point> deadline_;
   const std::unique_ptr<FormReader> reader_;
 };
 
 }  // namespace
 
-std::unique_ptr<RequestHandler> make_edit_handler(const HttpRequest& request, const ServiceState& state,
-                                                  EditQueue& queue) {
+std::unique_ptr<RequestHandler> make_edit_handler(HttpRequest& request, const Caller& caller, const ServiceState& state,
+                                                  EditQueue& queue, Access& access) {
   if (!state.admits) throw HttpError(503, state.reason, state.detail).retry_after(state.reason == "loading" ? 10 : 2);
   queue.throw_if_full();
-  return std::make_unique<EditHandler>(request, state, queue);
+  return std::make_unique<EditHandler>(request, caller, state, queue, access);
 }
 
 }  // namespace holdall::runtime::service

@@ -23,6 +23,9 @@ struct HttpRequest {
   Clock::time_point arrival;                   // when its header was complete
   std::optional<std::uint64_t> content_length;
   bool has_body = false;
+  // The site's: headers for whatever is replied, and what it wants to know again when the request is closed.
+  std::vector<std::pair<std::string, std::string>> reply_headers;
+  std::map<std::string, std::string> notes;
 
   const std::string* header(const std::string& lower_case_name) const {
     const auto it = headers.find(lower_case_name);
@@ -67,7 +70,7 @@ class Site {
  public:
   virtual ~Site() = default;
   // Throws HttpError to refuse before the body is read. The request outlives the handler.
-  virtual std::unique_ptr<RequestHandler> open(const HttpRequest& request) = 0;
+  virtual std::unique_ptr<RequestHandler> open(HttpRequest& request) = 0;
   virtual void closed(const HttpRequest& request, const AccessRecord& record) = 0;
 };
 

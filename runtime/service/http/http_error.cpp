@@ -17,17 +17,16 @@ const char* type_of(int status) {
 }  // namespace
 
 HttpError&& HttpError::retry_after(double seconds) && {
-  retry_after_ = static_cast<int>(std::clamp(std::ceil(seconds), 1.0, 120.0));
-  return std::move(*this);
+  const auto whole = static_cast<int>(std::clamp(std::ceil(seconds), 1.0, 120.0));
+  return std::move(*this).with("Retry-After", std::to_string(whole));
 }
 
 HttpError&& HttpError::final() && {
-  final_ = true;
-  return std::move(*this);
+  return std::move(*this).with("x-should-retry", "false");
 }
 
-HttpError&& HttpError::allow(std::string methods) && {
-  allow_ = std::move(methods);
+HttpError&& HttpError::with(std::string name, std::string value) && {
+  headers_.emplace_back(std::move(name), std::move(value));
   return std::move(*this);
 }
 
@@ -38,9 +37,7 @@ HttpReply HttpError::reply() const {
   HttpReply reply;
   reply.status = status_;
   reply.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  if (retry_after_) reply.headers.emplace_back("Retry-After", std::to_string(*retry_after_));
-  if (final_) reply.headers.emplace_back("x-should-retry", "false");
-  if (!allow_.empty()) reply.headers.emplace_back("Allow", allow_);
+  reply.headers = headers_;
   return reply;
 }
 

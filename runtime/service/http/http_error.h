@@ -1,9 +1,10 @@
 // A refusal as clients see it: always {"error":{message,type,param,code}}, since OpenAI's clients read nothing else.
 #pragma once
 
-#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "runtime/service/http/http.h"
 
@@ -22,15 +23,15 @@ class HttpError : public std::runtime_error {
   HttpError&& retry_after(double seconds) &&;
   // Tells SDKs, which repeat every 5xx twice, that this one will always fail.
   HttpError&& final() &&;
-  HttpError&& allow(std::string methods) &&;
+  // One more header of the reply.
+  HttpError&& with(std::string name, std::string value) &&;
 
   HttpReply reply() const;
 
  private:
   int status_;
-  std::string code_, param_, allow_;
-  std::optional<int> retry_after_;
-  bool final_ = false;
+  std::string code_, param_;
+  std::vector<std::pair<std::string, std::string>> headers_;
 };
 
 // 400 about one field.

@@ -46,6 +46,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     accept_next();
   }
 
+  void set_limits(const HttpLimits& limits) { host_->limits = limits; }
+
   void drain(Backlog backlog) {
     host_->draining = true;
     error_code error;
@@ -104,6 +106,9 @@ HttpServer::HttpServer(asio::io_context& io, int listening_fd, Site& site, const
 HttpServer::~HttpServer() = default;
 void HttpServer::accept() {
   impl_->accept();
+}
+void HttpServer::set_limits(const HttpLimits& limits) {
+  impl_->set_limits(limits);
 }
 void HttpServer::drain(Backlog backlog) {
   impl_->drain(backlog);

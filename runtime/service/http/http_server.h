@@ -22,6 +22,9 @@ class HttpServer {
 
   void accept();
 
+  // From the next request on.
+  void set_limits(const HttpLimits& limits);
+
   enum class Backlog { kServe, kLeave };  // kLeave: another process goes on accepting on the same socket
   // Takes no new connections; replies from now on end theirs.
   void drain(Backlog backlog);

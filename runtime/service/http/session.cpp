@@ -316,7 +316,8 @@ void HttpSession::reply(HttpReply reply) {
   response_->set(http::field::date, http_date());
   response_->set(http::field::content_type, reply.content_type);
   response_->set("x-request-id", request_.id);
-  for (const auto& [name, value] : reply.headers) response_->set(name, value);
+  for (const auto& headers : {request_.reply_headers, reply.headers})
+    for (const auto& [name, value] : headers) response_->set(name, value);
   response_->keep_alive(!must_close_ && !host_->draining && parser_->is_header_done() && head.keep_alive());
   response_->content_length(reply.body.size());
   if (!head_only) response_->body() = std::move(reply.body);

@@ -59,10 +59,11 @@ Address address_of(int fd) {
 
 void require_loopback(const Address& address) {
   if (!is_loopback(address))
-    throw Error(ErrorKind::kBadRequest,
-                "cannot serve edits on '" + url_of(address) +
-                    "': without keys the service listens on loopback only: use --host 127.0.0.1 "
-                    "and put a proxy before it");
+    throw Error(
+        ErrorKind::kBadRequest,
+        "cannot serve edits on '" + url_of(address) +
+            "': without keys the service listens on loopback only: make some (holdall-edit keys add) and use --keys, "
+            "or use --host 127.0.0.1");
 }
 
 Address resolve(const std::string& host, std::uint16_t port) {
@@ -141,10 +142,10 @@ Listeners open_listeners(const Options& options) {
   Listeners listeners;
   adopt_inherited(listeners);
   if (listeners.http.fd >= 0) {
-    require_loopback(address_of(listeners.http.fd));
+    if (options.keys.empty()) require_loopback(address_of(listeners.http.fd));
   } else {
     const Address address = resolve(options.host, options.port);
-    require_loopback(address);
+    if (options.keys.empty()) require_loopback(address);
     listeners.http = bind_listener(address);
   }
   if (listeners.health.fd < 0) listeners.health = bind_listener(resolve(options.host, options.health_port));

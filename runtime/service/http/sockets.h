@@ -18,8 +18,8 @@ struct Listeners {
 };
 
 // Inherited sockets are found by LISTEN_FDNAMES "http" and "health" (without names: in this order); what is not
-// inherited is bound as `options` say. Without keys the edits are served on loopback only. Throws runtime::Error:
-// kStorage if the port is in use or forbidden, kBadRequest for an address that cannot be used.
+// inherited is bound as `options` say. Without a keys file the edits are served on loopback only. Throws
+// runtime::Error: kStorage if the port is in use or forbidden, kBadRequest for an address that cannot be used.
 Listeners open_listeners(const Options& options);
 
 }  // namespace holdall::runtime::service

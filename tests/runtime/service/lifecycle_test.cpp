@@ -139,6 +139,17 @@ TEST(Lifecycle, GivesNoSocketOfItsOwnToTheWorker) {
   EXPECT_EQ(sockets, 1);
 }
 
+TEST(Lifecycle, TakesConnectionsForAWhileAfterItSaysThatItDrains) {
+  Folder model;
+  model.write("config.json", R"({"drain":{"lame_duck_seconds":2}})");
+  ServiceProcess service(model, {"--config", (model / "config.json").string()});
+  service.wait_ready();
+  service.signal(SIGTERM);
+  ASSERT_TRUE(eventually([&] { return service.probe("/readyz").status == 503; }));
+  EXPECT_EQ(service.ask(edit("p")).status, 200) << "until whoever balances the load has noticed";
+  EXPECT_EQ(service.wait_exit(), 0);
+}
+
 TEST(Lifecycle, RefusesAPortInUse) {
   Folder model;
   Listening taken;

@@ -1,0 +1,49 @@
+#include "runtime/service/settings.h"
+
+#include "runtime/service/settings_reader.h"
+
+namespace holdall::runtime::service {
+namespace {
+
+constexpr std::uint64_t kDay = 86'400;
+
+template <class Number>
+void take(Section& section, const char* name, std::uint64_t low, std::uint64_t high, Number& value) {
+  if (const auto found = section.whole(name, low, high)) value = static_cast<Number>(*found);
+}
+
+void take(Section& section, const char* name, std::uint64_t low, std::uint64_t high, std::chrono::seconds& value) {
+  if (const auto found = section.whole(name, low, high)) value = std::chrono::seconds(*found);
+}
+
+}  // namespace
+
+Settings read_settings(const std::filesystem::path& file) {
+  Settings settings;
+  if (file.empty()) return settings;
+  Section root = Section::read(file);
+
+  Section limits = root.section("limits");
+  take(limits, "max_body_bytes", 1, 1ull << 40, settings.limits.max_body_bytes);
+  take(limits, "max_pixels", 1, 1ull << 40, settings.max_pixels);
+  take(limits, "header_timeout_seconds", 1, kDay, settings.limits.header_timeout);
+  take(limits, "body_timeout_seconds", 1, kDay, settings.limits.body_timeout);
+  take(limits, "write_timeout_seconds", 1, kDay, settings.limits.write_timeout);
+  take(limits, "max_connections", 1, 1'000'000, settings.limits.max_connections);
+  take(limits, "queue_limit", 0, 100'000, settings.queue_limit);
+  limits.expect_empty();
+
+  Section drain = root.section("drain");
+  take(drain, "lame_duck_seconds", 0, kDay, settings.lame_duck);
+  take(drain, "deadline_seconds", 0, kDay, settings.drain_deadline);
+  drain.expect_empty();
+
+  Section policy = root.section("policy");
+  settings.policy = ContentPolicy(policy.texts("blocked_words"));
+  policy.expect_empty();
+
+  root.expect_empty();
+  return settings;
+}
+
+}  // namespace holdall::runtime::service

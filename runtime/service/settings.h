@@ -1,0 +1,24 @@
+// --config FILE.json: what operators may set beyond the command line. Every value has a default; SIGHUP reads it again.
+#pragma once
+
+#include <filesystem>
+
+#include "runtime/service/access/content_policy.h"
+#include "runtime/service/options.h"
+
+namespace holdall::runtime::service {
+
+struct Settings {
+  HttpLimits limits;
+  std::uint64_t max_pixels = 40'000'000;  // of one picture that comes in
+  std::size_t queue_limit = 32;           // requests that wait; the one that runs is not counted. Not reread
+  std::chrono::seconds lame_duck{0};      // between the signal to stop and the last connection that is accepted
+  std::chrono::seconds drain_deadline{300};
+  ContentPolicy policy;
+};
+
+// An empty path: the defaults. Throws runtime::Error: kNotFound, kStorage; kBadRequest with the JSON pointer of a value
+// that cannot be used, or is not known.
+Settings read_settings(const std::filesystem::path& file);
+
+}  // namespace holdall::runtime::service
