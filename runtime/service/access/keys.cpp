@@ -137,7 +137,7 @@ std::string add_key(const std::filesystem::path& file, Key key) {
   if (std::ranges::find(keys, key.name, &Key::name) != keys.end())
     throw Error(ErrorKind::kBadRequest, "a key named '" + key.name + "' is in '" + file.string() +
                                             "' already: choose another name, or revoke it first");
-  const std::string text = std::string(kPrefix) + random_hex(kKeyBytes);
+  std::string text = std::string(kPrefix) + random_hex(kKeyBytes);
   key.sha256 = sha256_hex(text);
   key.created = now_utc();
   keys.push_back(std::move(key));

@@ -144,7 +144,8 @@ TEST_F(Limits, KnowACallerByEitherHeader) {
                                                                   {"authorization", "Bearer " + secret + "0"},
                                                                   {"x-api-key", ""},
                                                                   {"x-api-key", read_keys(file)[0].sha256}})
-    EXPECT_EQ(code_of([&] { access.identify(asking(header, value)); }), "401 invalid_api_key") << header << value;
+    EXPECT_EQ(code_of([&access, request = asking(header, value)] { access.identify(request); }), "401 invalid_api_key")
+        << header << value;
   EXPECT_THAT(metrics.exposition(), HasSubstr("holdall_auth_failures_total{reason=\"missing\"}"));
   EXPECT_THAT(metrics.exposition(), HasSubstr("holdall_auth_failures_total{reason=\"unknown\"} 2"));
 }
