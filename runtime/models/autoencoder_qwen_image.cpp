@@ -7,6 +7,7 @@
 #include <ATen/ops/_upsample_nearest_exact2d.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
@@ -238,14 +239,24 @@ std::int64_t AutoencoderQwenImage::channels() const {
   return state_->sizes.z;
 }
 
-Tensor AutoencoderQwenImage::encode(const Tensor& picture) const {
+AutoencoderQwenImage::Posterior AutoencoderQwenImage::posterior(const Tensor& picture) const {
   const c10::InferenceMode inference;
   const State& s = *state_;
   Tensor x = s.encoder_in(picture);
   for (const auto& scale : s.downs) x = down(scale, x);
   x = s.encoder_out(at::silu(s.encoder_norm(s.encoder_middle(x))));
-  const Tensor mean = s.quant(x).chunk(2, 1)[0];
-  return (mean - s.mean) / s.deviation;
+  const auto parts = s.quant(x).chunk(2, 1);
+  return {parts[0], at::exp(0.5 * parts[1].clamp(-30.0, 20.0))};
+}
+
+Tensor AutoencoderQwenImage::encode(const Tensor& picture) const {
+  const c10::InferenceMode inference;
+  return (posterior(picture).mean - state_->mean) / state_->deviation;
+}
+
+Tensor AutoencoderQwenImage::sample(const Posterior& posterior, const Tensor& noise) const {
+  const c10::InferenceMode inference;
+  return (posterior.mean + posterior.deviation * noise - state_->mean) * (1.0 / state_->deviation);
 }
 
 Tensor AutoencoderQwenImage::decode(const Tensor& latents) const {

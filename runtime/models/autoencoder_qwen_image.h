@@ -22,6 +22,15 @@ class AutoencoderQwenImage {
   // (1, 3, H, W) in [-1, 1], the model's dtype, H and W multiples of scale() → the posterior's mean, normalised by the
   // configured latents_mean and latents_std: (1, channels, H/scale, W/scale).
   at::Tensor encode(const at::Tensor& picture) const;
+
+  // What encode() takes the mean of, not yet normalised: (1, channels, H/scale, W/scale) each.
+  struct Posterior {
+    at::Tensor mean, deviation;
+  };
+  Posterior posterior(const at::Tensor& picture) const;
+  // One sample of it, normalised; `noise`: standard normal, of its shape.
+  at::Tensor sample(const Posterior& posterior, const at::Tensor& noise) const;
+
   // The way back; values clamped to [-1, 1].
   at::Tensor decode(const at::Tensor& latents) const;
 

@@ -42,16 +42,15 @@ constexpr int kRopeTheta = 10000;
 struct Sizes {
   std::int64_t patch, in, out, layers, heads, head_dim, text;
   std::vector<std::int64_t> axes;
+  bool zero_cond_t;  // the references are modulated as clean pictures are, whatever the step (Qwen-Image-Edit-2511)
   std::int64_t d() const { return heads * head_dim; }
 };
 
 Sizes read_sizes(const Config& config) {
   config.require_class("QwenImageTransformer2DModel");
-  for (const char* flag : {"/zero_cond_t", "/use_additional_t_cond", "/use_layer3d_rope", "/guidance_embeds"})
+  for (const char* flag : {"/use_additional_t_cond", "/use_layer3d_rope", "/guidance_embeds"})
     if (config.get<bool>(flag, false))
-      config.refuse(
-          flag,
-          "is true: models with it (Qwen-Image-Edit-2511, Qwen-Image-Layered, distilled ones) are not supported yet");
+      config.refuse(flag, "is true: models with it (Qwen-Image-Layered, distilled ones) are not supported");
   Sizes sizes{};
   sizes.patch = config.dimension("/patch_size");
   sizes.in = config.dimension("/in_channels");
@@ -61,6 +60,7 @@ Sizes read_sizes(const Config& config) {
   sizes.head_dim = config.dimension("/attention_head_dim");
   sizes.text = config.dimension("/joint_attention_dim");
   sizes.axes = config.get<std::vector<std::int64_t>>("/axes_dims_rope");
+  sizes.zero_cond_t = config.get<bool>("/zero_cond_t", false);
   const auto usable = [](std::int64_t axis) { return axis > 0 && axis % 2 == 0; };
   if (sizes.axes.size() != 3 || !std::all_of(sizes.axes.begin(), sizes.axes.end(), usable) ||
       std::accumulate(sizes.axes.begin(), sizes.axes.end(), std::int64_t{0}) != sizes.head_dim)
@@ -87,11 +87,16 @@ struct Modulated {
   Tensor x, gate;
 };
 
-// `params`: (1, 3d) as (shift, scale, gate).
-Modulated modulated(const Tensor& x, const Tensor& params) {
+// `params`: (1, 3d) as (shift, scale, gate) for all tokens, or (2, 3d): the first `target` tokens', then the others'.
+Modulated modulated(const Tensor& x, const Tensor& params, std::int64_t target) {
+  const auto per_token = [&](const Tensor& rows) {
+    if (rows.size(0) == 1) return rows.unsqueeze(1);
+    return at::cat({rows.slice(0, 0, 1).expand({target, -1}), rows.slice(0, 1).expand({x.size(1) - target, -1})}, 0)
+        .unsqueeze(0);
+  };
   const auto parts = params.chunk(3, -1);
   const Tensor normed = at::layer_norm(x, {x.size(-1)}, {}, {}, kNormEps);
-  return {normed * (1 + parts[1].unsqueeze(1)) + parts[0].unsqueeze(1), parts[2].unsqueeze(1)};
+  return {normed * (1 + per_token(parts[1])) + per_token(parts[0]), per_token(parts[2])};
 }
 
 struct Stream {  // the half of a block that belongs to the image, or to the text
@@ -135,9 +140,10 @@ QueryKeyValue project(const Stream& stream, const Tensor& x, const Tensor& rope,
 }
 
 // What follows the attention: gated residual, second modulation, MLP, gated residual.
-Tensor finish(const Stream& stream, const Tensor& x, const Tensor& attended, const Tensor& gate, const Tensor& params) {
+Tensor finish(const Stream& stream, const Tensor& x, const Tensor& attended, const Tensor& gate, const Tensor& params,
+              std::int64_t target) {
   const Tensor h = x + gate * stream.out(attended.contiguous());
-  const auto [y, gate2] = modulated(h, params);
+  const auto [y, gate2] = modulated(h, params, target);
   const Tensor result = h + gate2 * stream.down(at::gelu(stream.up(y), "tanh"));
   return result.scalar_type() == at::kHalf ? result.clip(-65504, 65504) : result;
 }
@@ -215,11 +221,8 @@ std::int64_t TransformerQwenImage::text_channels() const {
   return state_->sizes.text;
 }
 
-TransformerQwenImage::Context TransformerQwenImage::prepare(const Tensor& embeds,
-                                                            const std::vector<TokenGrid>& grids) const {
-  const c10::InferenceMode inference;
-  std::vector<Tensor> pictures;
-  std::int64_t start = 0;  // of the text's positions: behind every picture's
+std::int64_t TransformerQwenImage::text_start(const std::vector<TokenGrid>& grids) {
+  std::int64_t start = 0;
   for (const auto& grid : grids) {
     if (std::max(grid.height, grid.width) > kRopePositions)
       throw Error(ErrorKind::kBadRequest,
@@ -227,31 +230,45 @@ TransformerQwenImage::Context TransformerQwenImage::prepare(const Tensor& embeds
                       " tokens is beyond the model's 4096 positions",
                   "size");
     start = std::max({start, grid.height / 2, grid.width / 2});
-    pictures.push_back(state_->rotations_of(static_cast<std::int64_t>(pictures.size()), grid));
   }
-  const std::int64_t end = start + embeds.size(1);
-  if (end > kRopePositions)
+  return start;
+}
+
+void TransformerQwenImage::require_room(std::int64_t text_tokens, const std::vector<TokenGrid>& grids) {
+  if (const std::int64_t end = text_start(grids) + text_tokens; end > kRopePositions)
     throw Error(ErrorKind::kBadRequest,
-                "the prompt ends at position " + std::to_string(end) +
+                "the prompt of " + std::to_string(text_tokens) + " tokens ends at position " + std::to_string(end) +
                     ", beyond the model's 4096: use a shorter prompt or fewer pictures",
                 "prompt");
+}
+
+TransformerQwenImage::Context TransformerQwenImage::prepare(const Tensor& embeds,
+                                                            const std::vector<TokenGrid>& grids) const {
+  const c10::InferenceMode inference;
+  require_room(embeds.size(1), grids);
+  const std::int64_t start = text_start(grids);
+  std::vector<Tensor> pictures;
+  for (const auto& grid : grids)
+    pictures.push_back(state_->rotations_of(static_cast<std::int64_t>(pictures.size()), grid));
   return {state_->text_in(state_->text_norm(embeds)), at::cat(pictures, 0).to(embeds.device()),
-          state_->forward_rotations.slice(0, start, end).to(embeds.device())};
+          state_->forward_rotations.slice(0, start, start + embeds.size(1)).to(embeds.device()), grids.at(0).tokens()};
 }
 
 TransformerQwenImage::Modulation TransformerQwenImage::modulate(const Tensor& timestep) const {
   const c10::InferenceMode inference;
   const std::int64_t half = kTimeChannels / 2;
   const Tensor exponent = at::arange(0, half, timestep.options().dtype(at::kFloat)) * -std::log(kTimePeriod);
-  const Tensor angles = (timestep.unsqueeze(1).to(at::kFloat) * at::exp(exponent / half).unsqueeze(0)) * kTimeScale;
+  const Tensor times = state_->sizes.zero_cond_t ? at::cat({timestep, timestep * 0}, 0) : timestep;
+  const Tensor angles = (times.unsqueeze(1).to(at::kFloat) * at::exp(exponent / half).unsqueeze(0)) * kTimeScale;
   const Tensor wave = at::cat({at::cos(angles), at::sin(angles)}, -1).to(timestep.scalar_type());
 
   Modulation result;
-  result.time = state_->time_2(at::silu(state_->time_1(wave)));
-  const Tensor active = at::silu(result.time);
+  const Tensor embedded = state_->time_2(at::silu(state_->time_1(wave)));
+  const Tensor active = at::silu(embedded);
+  result.time = embedded.slice(0, 0, 1);
   for (const auto& block : state_->blocks) {
     result.image.push_back(block.image.modulation(active));
-    result.text.push_back(block.text.modulation(active));
+    result.text.push_back(block.text.modulation(active.slice(0, 0, 1)));
   }
   return result;
 }
@@ -263,8 +280,8 @@ Tensor TransformerQwenImage::predict(const Tensor& tokens, const Context& contex
   for (std::size_t i = 0; i < state_->blocks.size(); ++i) {
     const Block& block = state_->blocks[i];
     const auto image_params = modulation.image[i].chunk(2, -1), text_params = modulation.text[i].chunk(2, -1);
-    const auto [image_x, image_gate] = modulated(image, image_params[0]);
-    const auto [text_x, text_gate] = modulated(text, text_params[0]);
+    const auto [image_x, image_gate] = modulated(image, image_params[0], context.target);
+    const auto [text_x, text_gate] = modulated(text, text_params[0], text_tokens);
     const auto of_image = project(block.image, image_x, context.image_rope, head_dim);
     const auto of_text = project(block.text, text_x, context.text_rope, head_dim);
     const auto joint = [](const Tensor& a, const Tensor& b) { return at::cat({a, b}, 1).permute({0, 2, 1, 3}); };
@@ -272,8 +289,8 @@ Tensor TransformerQwenImage::predict(const Tensor& tokens, const Context& contex
                                                              joint(of_text.v, of_image.v))
                                 .permute({0, 2, 1, 3})
                                 .flatten(2, 3);
-    text = finish(block.text, text, attended.slice(1, 0, text_tokens), text_gate, text_params[1]);
-    image = finish(block.image, image, attended.slice(1, text_tokens), image_gate, image_params[1]);
+    text = finish(block.text, text, attended.slice(1, 0, text_tokens), text_gate, text_params[1], text_tokens);
+    image = finish(block.image, image, attended.slice(1, text_tokens), image_gate, image_params[1], context.target);
   }
   const auto last =
       state_->norm_out(at::silu(modulation.time)).chunk(2, 1);  // (scale, shift): the blocks' order reversed

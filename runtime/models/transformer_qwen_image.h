@@ -1,4 +1,5 @@
-// QwenImageTransformer2DModel: the two-stream diffusion transformer of Qwen-Image and Qwen-Image-Edit(-2509).
+// QwenImageTransformer2DModel: the two-stream diffusion transformer of Qwen-Image and Qwen-Image-Edit (2508, 2509,
+// 2511).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -31,15 +32,19 @@ class TransformerQwenImage {
   struct Context {
     at::Tensor text;                   // (1, text tokens, d)
     at::Tensor image_rope, text_rope;  // (tokens, head_dim/2) complex64
+    std::int64_t target;               // how many of the image tokens are the target's
   };
-  // `embeds`: (1, text tokens, text_channels). `grids`: the target, then the references in order. Throws
-  // Error{kBadRequest} past the 4096 positions that the model has.
+  // Throws Error{kBadRequest} where pictures of these sizes and a prompt of so many tokens do not fit the 4096
+  // positions that the model has. `grids`: the target, then the references in order.
+  static void require_room(std::int64_t text_tokens, const std::vector<TokenGrid>& grids);
+  // `embeds`: (1, text tokens, text_channels). Throws as require_room().
   Context prepare(const at::Tensor& embeds, const std::vector<TokenGrid>& grids) const;
 
   // What depends on the timestep only: made once per step, used by the passes with and without the prompt.
   struct Modulation {
     at::Tensor time;                      // (1, d)
-    std::vector<at::Tensor> image, text;  // per block: (1, 6d), twice (shift, scale, gate)
+    std::vector<at::Tensor> image, text;  // per block: (1, 6d), twice (shift, scale, gate); with zero_cond_t an image's
+                                          // are (2, 6d): the target's, then the references' as at timestep 0
   };
   // `timestep`: (1) in [0, 1], in the model's dtype.
   Modulation modulate(const at::Tensor& timestep) const;
@@ -49,6 +54,9 @@ class TransformerQwenImage {
   at::Tensor predict(const at::Tensor& tokens, const Context& context, const Modulation& modulation) const;
 
  private:
+  // The position of the first text token: behind every picture's.
+  static std::int64_t text_start(const std::vector<TokenGrid>& grids);
+
   struct State;
   explicit TransformerQwenImage(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -232,8 +232,8 @@ TEST_F(BrokenModelTest, NamesAMisshapenTensor) {
 }
 
 TEST_F(BrokenModelTest, RefusesFlagsOfOtherReleases) {
-  replace("transformer/config.json", "\"zero_cond_t\": false", "\"zero_cond_t\": true");
-  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'/zero_cond_t' is true", "not supported");
+  replace("transformer/config.json", "\"use_layer3d_rope\": false", "\"use_layer3d_rope\": true");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "'/use_layer3d_rope' is true", "not supported");
 }
 
 TEST_F(BrokenModelTest, RefusesRopeAxesThatDoNotFit) {
