@@ -11,4 +11,9 @@ struct Picture {
   std::vector<std::uint8_t> rgb;  // height × width × 3
 };
 
+// Width to height.
+inline double ratio(const Picture& picture) {
+  return static_cast<double>(picture.width) / picture.height;
+}
+
 }  // namespace holdall::runtime::image

@@ -14,6 +14,7 @@ struct Range {
   }
 };
 
+inline constexpr Range kPictures{1, 64};
 inline constexpr Range kSteps{1, 1000};
 inline constexpr Range kTrueCfgScale{0, 1000};
 inline constexpr Range kArea{256, 1e9};     // pixels of a reference, as the autoencoder or the vision encoder sees it

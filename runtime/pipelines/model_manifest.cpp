@@ -26,8 +26,8 @@ Number within(const Range& range, const Config& config, const std::string& point
 
 GoldenEdit read_golden(const Config& config, const std::string& at, const std::filesystem::path& folder) {
   GoldenEdit golden;
-  golden.image = folder / config.get<std::string>(at + "/image");
   golden.output = folder / config.get<std::string>(at + "/output");
+  if (const auto image = config.find<std::string>(at + "/image")) golden.image = folder / *image;
   golden.prompt = config.get<std::string>(at + "/prompt");
   golden.negative_prompt = config.find<std::string>(at + "/negative_prompt");
   const auto seed = config.get<std::int64_t>(at + "/seed");

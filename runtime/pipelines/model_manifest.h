@@ -12,7 +12,7 @@
 namespace holdall::runtime::pipelines {
 
 struct GoldenEdit {             // an edit whose outcome is known: a model that answers otherwise must not serve
-  std::filesystem::path image;  // absolute or below the folder that its manifest speaks of; so is `output`
+  std::filesystem::path image;  // absolute or below the folder that its manifest speaks of; so is `output`. Empty: none
   std::string prompt;
   std::optional<std::string> negative_prompt;
   std::uint64_t seed = 0;

@@ -15,17 +15,32 @@
 
 namespace holdall::runtime::pipelines {
 
+// Where a picture lies on a larger canvas.
+enum class Anchor { kTopLeft, kTop, kTopRight, kLeft, kCenter, kRight, kBottomLeft, kBottom, kBottomRight };
+
+inline constexpr double kDefaultStrength = 0.6;  // the reference's
+
+// Which pipeline of the family runs is chosen by the checkpoint's class and by what is given here: qwen_image.h. What
+// has no meaning beside the rest is refused, not ignored.
 struct Request {
-  std::vector<image::Picture> images;  // references, in order
+  // Edits: references, in order. Models from text to image: at most one, to start from.
+  std::vector<image::Picture> images;
+  std::optional<image::Picture> mask;  // of the first picture, of its size: white is repainted, black is kept
+  // Outpaint: the first picture lies here on a canvas of `size`, and the rest is painted. Needs `size`, makes the mask.
+  std::optional<Anchor> anchor;
+  std::optional<double> strength;  // in (0, 1]: how much of the way from noise is taken; with a mask or text to image
   std::string prompt;
   std::optional<std::string> negative_prompt;
   std::uint64_t seed = 0;
+  int n = 1;                                       // pictures, of the seeds seed … seed + n − 1
   std::optional<int> steps;                        // default: the model manifest's, else 40
   std::optional<double> true_cfg_scale;            // default: the model manifest's, else 4.0
-  std::optional<image::Size> size;                 // output, pixels; default: from the last image
+  std::optional<double> guidance_scale;            // of guidance-distilled models, which no release is: refused
+  std::optional<image::Size> size;                 // output, pixels; default: vae_area in a picture's ratio
   std::optional<double> vae_area, condition_area;  // pixels; default: the model manifest's, else 1024² and 384²
   std::filesystem::path dump;  // safetensors of the intermediate tensors (10-command-line's names); empty: none
-  // After each step, from the thread that runs. Return false to cancel: run() throws Error{kCancelled}.
+  // After each step, from the thread that runs; `total` is of all n pictures. Return false to cancel: run() throws
+  // Error{kCancelled}.
   std::function<bool(int step, int total)> progress;
 };
 
@@ -34,10 +49,11 @@ struct Timings {  // seconds
 };
 
 struct Result {
-  image::Picture picture;
-  Timings timings;
-  int steps = 0;
+  std::vector<image::Picture> pictures;  // of the seeds seed, seed + 1, …
+  Timings timings;                       // of all
+  int steps = 0;                         // of each
   std::uint64_t seed = 0;
+  std::string pipeline;  // diffusers' name of what ran, e.g. "QwenImageInpaintPipeline"
 };
 
 struct LoadOptions {
@@ -50,8 +66,10 @@ class Pipeline {
   virtual ~Pipeline() = default;
   // Throws runtime::Error. Not thread-safe.
   virtual Result run(const Request& request) = 0;
-  // e.g. "QwenImageEditPlusPipeline"
+  // The checkpoint's, e.g. "QwenImageEditPlusPipeline"
   virtual const std::string& class_name() const = 0;
+  // Whether it needs a picture.
+  virtual bool edits() const = 0;
 };
 
 // Dispatches on model_index.json's _class_name and refuses what is unknown by name. `manifest`: the model's, for the

@@ -71,4 +71,10 @@ at::Tensor FlowMatchEuler::step(const Schedule& schedule, int index, const at::T
   return (sample.to(at::kFloat) + dt * output).to(output.scalar_type());
 }
 
+at::Tensor FlowMatchEuler::add_noise(const Schedule& schedule, int index, const at::Tensor& clean,
+                                     const at::Tensor& noise) {
+  const at::Tensor sigma = schedule.sigmas[index].to(clean.device(), clean.scalar_type());
+  return sigma * noise + (1.0 - sigma) * clean;
+}
+
 }  // namespace holdall::runtime::schedulers

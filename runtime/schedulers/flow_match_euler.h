@@ -29,6 +29,9 @@ class FlowMatchEuler {
   // dtype.
   static at::Tensor step(const Schedule& schedule, int index, const at::Tensor& output, const at::Tensor& sample);
 
+  // `clean` as it is when step `index` begins: σ[index] · noise + (1 − σ[index]) · clean, in their dtype.
+  static at::Tensor add_noise(const Schedule& schedule, int index, const at::Tensor& clean, const at::Tensor& noise);
+
  private:
   enum class Shift { kStatic, kExponential, kLinear };
   Shift shift_kind_ = Shift::kStatic;

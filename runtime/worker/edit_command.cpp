@@ -57,8 +57,8 @@ std::string describe(const EditArguments& arguments, const pipelines::Result& re
   if (!arguments.json) return arguments.output.string();
   const nlohmann::json object = {
       {"path", arguments.output.string()},
-      {"width", result.picture.width},
-      {"height", result.picture.height},
+      {"width", result.pictures.at(0).width},
+      {"height", result.pictures.at(0).height},
       {"steps", result.steps},
       {"seed", result.seed},
       {"seconds", {{"text", result.timings.text}, {"denoise", result.timings.denoise}, {"vae", result.timings.vae}}}};
@@ -96,7 +96,7 @@ void run_edit(const EditArguments& arguments) {
     return true;
   };
   const auto result = pipeline->run(request);
-  const auto bytes = image::encode(result.picture, encoding);
+  const auto bytes = image::encode(result.pictures.at(0), encoding);
   if (!writing.owns_lock()) writing = interrupts->hold();
   files::NewFile file(arguments.output);
   file.write(bytes);

@@ -87,12 +87,12 @@ class Loop {
     const pipelines::Result result = pipeline_.run(request);
     progress(edit.id, "encode", result.steps, result.steps);
     const auto start = std::chrono::steady_clock::now();
-    std::vector<std::byte> picture = image::encode(result.picture, encoding);
+    std::vector<std::byte> picture = image::encode(result.pictures.at(0), encoding);
     const std::chrono::duration<double> encode = std::chrono::steady_clock::now() - start;
     const json done = {{"type", "done"},
                        {"id", edit.id},
-                       {"width", result.picture.width},
-                       {"height", result.picture.height},
+                       {"width", result.pictures.at(0).width},
+                       {"height", result.pictures.at(0).height},
                        {"steps", result.steps},
                        {"seed", result.seed},
                        {"seconds",

@@ -70,7 +70,7 @@ TEST_F(ModelManifestTest, LetsOtherGoldenEditsReplaceItsOwn) {
   EXPECT_EQ(manifest.golden[0].prompt, "other");
   EXPECT_EQ(manifest.golden[0].image, "model/in.png");
   EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{"), kBadModel, "--golden");
-  EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{}"), kBadModel, "--golden", "'/golden/image' is missing");
+  EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{}"), kBadModel, "--golden", "'/golden/output' is missing");
 }
 
 TEST_F(ModelManifestTest, NamesTheFieldThatIsWrong) {
@@ -83,7 +83,7 @@ TEST_F(ModelManifestTest, NamesTheFieldThatIsWrong) {
   EXPECT_REFUSAL(read(R"({"default_true_cfg_scale": 1000.5})"), kBadModel, "is 1000.5, needed 0 to 1000");
   EXPECT_REFUSAL(read(R"({"warm_up": [[64]]})"), kBadModel, "'/warm_up/0'");
   EXPECT_REFUSAL(read(R"({"warm_up": [[64, 64], [64, 99999999]]})"), kBadModel, "'/warm_up/1'", "99999999");
-  EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p"}})"), kBadModel, "'/golden/image' is missing");
+  EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p"}})"), kBadModel, "'/golden/output' is missing");
   EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p", "image": "a", "output": "b", "seed": -1, "tolerance": 0}})"),
                  kBadModel, "'/golden/seed'");
   EXPECT_REFUSAL(read(R"({"golden": {"prompt": "p", "image": "a", "output": "b", "seed": 1, "tolerance": 300}})"),

@@ -49,44 +49,44 @@ class PipelineTest : public ::testing::Test {
 
 TEST_F(PipelineTest, GivesTheSamePictureForTheSameSeed) {
   auto request = small_request();
-  const auto first = pipeline_->run(request).picture, again = pipeline_->run(request).picture;
+  const auto first = pipeline_->run(request).pictures.at(0), again = pipeline_->run(request).pictures.at(0);
   EXPECT_EQ(first.rgb, again.rgb);
   request.seed = 1;
-  EXPECT_NE(pipeline_->run(request).picture.rgb, first.rgb);
+  EXPECT_NE(pipeline_->run(request).pictures.at(0).rgb, first.rgb);
 }
 
 TEST_F(PipelineTest, SeesPromptAndPictures) {
-  const auto first = pipeline_->run(small_request()).picture;
+  const auto first = pipeline_->run(small_request()).pictures.at(0);
   auto other_prompt = small_request(), other_picture = small_request(), more_pictures = small_request();
   other_prompt.prompt = "make it red";
   for (auto& value : other_picture.images[0].rgb) value ^= 0x80;
   more_pictures.images.insert(more_pictures.images.begin(), gradient(50, 50));
-  EXPECT_NE(pipeline_->run(other_prompt).picture.rgb, first.rgb);
-  EXPECT_NE(pipeline_->run(other_picture).picture.rgb, first.rgb);
-  EXPECT_NE(pipeline_->run(more_pictures).picture.rgb, first.rgb);
+  EXPECT_NE(pipeline_->run(other_prompt).pictures.at(0).rgb, first.rgb);
+  EXPECT_NE(pipeline_->run(other_picture).pictures.at(0).rgb, first.rgb);
+  EXPECT_NE(pipeline_->run(more_pictures).pictures.at(0).rgb, first.rgb);
 }
 
 TEST_F(PipelineTest, GuidesOnlyWithANegativePromptAndAScaleOverOne) {
-  const auto plain = pipeline_->run(small_request()).picture;
+  const auto plain = pipeline_->run(small_request()).pictures.at(0);
   auto scale_alone = small_request(), guided = small_request(), prompt_alone = small_request();
   scale_alone.true_cfg_scale = 4;
   prompt_alone.true_cfg_scale = 1;
   prompt_alone.negative_prompt = "";
   guided.true_cfg_scale = 4;
   guided.negative_prompt = "";
-  EXPECT_EQ(pipeline_->run(scale_alone).picture.rgb, plain.rgb);
-  EXPECT_EQ(pipeline_->run(prompt_alone).picture.rgb, plain.rgb);
-  EXPECT_NE(pipeline_->run(guided).picture.rgb, plain.rgb);
+  EXPECT_EQ(pipeline_->run(scale_alone).pictures.at(0).rgb, plain.rgb);
+  EXPECT_EQ(pipeline_->run(prompt_alone).pictures.at(0).rgb, plain.rgb);
+  EXPECT_NE(pipeline_->run(guided).pictures.at(0).rgb, plain.rgb);
 }
 
 TEST_F(PipelineTest, TakesItsSizeFromTheLastPictureOrTheRequest) {
   auto request = small_request();
   request.images.push_back(gradient(90, 30));
-  const auto automatic = pipeline_->run(request).picture;
+  const auto automatic = pipeline_->run(request).pictures.at(0);
   EXPECT_EQ(automatic.width, 96);  // √(4096·3) = 110.9 and 36.95, to whole 32s
   EXPECT_EQ(automatic.height, 32);
   request.size = image::Size{70, 50};
-  const auto asked = pipeline_->run(request).picture;
+  const auto asked = pipeline_->run(request).pictures.at(0);
   EXPECT_EQ(asked.width, 64);
   EXPECT_EQ(asked.height, 48);
   EXPECT_EQ(asked.rgb.size(), 64u * 48 * 3);

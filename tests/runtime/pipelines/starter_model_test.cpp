@@ -50,7 +50,7 @@ class StarterModel : public ::testing::Test {
     Request request;
     request.images = {picture};
     request.prompt = prompt;
-    return pipeline_->run(request).picture;
+    return pipeline_->run(request).pictures.at(0);
   }
   // Each golden edit alone, changed: all must fail.
   template <class Change>

@@ -28,9 +28,10 @@ class FakePipeline final : public pipelines::Pipeline {
     if (request.prompt == "broken") throw std::logic_error("a bug");
     for (int step = 1; step <= 2 || request.prompt == "forever"; ++step)
       if (!request.progress(step, 2)) throw Error(ErrorKind::kCancelled, "cancelled");
-    return {request.images.at(0), {1, 2, 3}, 2, request.seed};
+    return {{request.images.at(0)}, {1, 2, 3}, 2, request.seed, name_};
   }
   const std::string& class_name() const override { return name_; }
+  bool edits() const override { return true; }
   pipelines::Request last;
 
  private:

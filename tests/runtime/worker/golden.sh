@@ -15,7 +15,7 @@ status=0; serve --golden "[$(golden 42), $(golden 43)]" || status=$?
 grep -q "golden edit differs from 'pictures/output.png'" log || fail "no reason"
 grep -q '"worker_ready"' log && fail "it was ready all the same"
 status=0; HOLDALL_GOLDEN='{"prompt": 1}' serve || status=$?
-[ $status -eq 3 ] && grep -q "/golden/image" log || fail "exit $status for a golden edit without a picture"
+[ $status -eq 3 ] && grep -q "/golden/output" log || fail "exit $status for a golden edit without an outcome"
 echo text >text.png
 status=0; serve --golden "$(golden 42 text.png)" || status=$?
 [ $status -eq 3 ] && grep -q "'text.png'" log || fail "exit $status for a golden picture that is none"
