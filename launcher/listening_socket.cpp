@@ -1,7 +1,9 @@
 #include "launcher/listening_socket.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -69,6 +71,27 @@ std::string url_of(const Address& address, int port) {
   return "http://" + std::string(text) + ":" + std::to_string(port);
 }
 
+// A long queue: connections wait in it while one release makes room for the next.
+constexpr int kBacklog = 4096;
+
+// The number of the socket in its group that a new connection goes to: 1 for `percent` of a hundred, else 0.
+bool attach_lot(int fd, int percent) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM)),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, 100),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, static_cast<std::uint32_t>(percent), 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  };
+  const sock_fprog lot{.len = sizeof program / sizeof *program, .filter = program};
+  return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &lot, sizeof lot) == 0;
+}
+
+[[noreturn]] void cannot_share(int error, const std::string& url) {
+  throw Error(ErrorKind::kIncompatible, "cannot share the connections to '" + url + "': " + std::strerror(error) +
+                                            ": this needs Linux 4.5 or newer: leave out --canary");
+}
+
 }  // namespace
 
 ListeningSocket::ListeningSocket(const std::string& host, int port) {
@@ -79,15 +102,44 @@ ListeningSocket::ListeningSocket(const std::string& host, int port) {
   if (::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       (address.ipv6 && ::setsockopt(socket_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
       ::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address.storage), address.size) != 0 ||
-      // A long queue: connections wait in it while one release makes room for the next.
-      ::listen(socket_.get(), 4096) != 0)
+      // After bind(), which alone refuses a port that is taken, and before listen(), which founds the group.
+      (::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 && errno != ENOPROTOOPT) ||
+      ::listen(socket_.get(), kBacklog) != 0)
     throw listen_error(errno, url_of(address, port));
+  attach_lot(socket_.get(), 0);  // where it cannot be done, beside() says so
   socklen_t size = sizeof address.storage;
   if (::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address.storage), &size) != 0)
     throw listen_error(errno, url_of(address, port));
   port_ = ntohs(address.ipv6 ? reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_port
                              : reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port);
   url_ = url_of(address, port_);
+}
+
+ListeningSocket ListeningSocket::beside() const {
+  if (!set_share(0)) cannot_share(errno, url_);
+  ListeningSocket other;
+  other.port_ = port_;
+  other.url_ = url_;
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0) cannot_share(errno, url_);
+  other.socket_.reset(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int on = 1, off = 0;
+  if (!other.socket_ || ::setsockopt(other.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      ::setsockopt(other.fd(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+      (address.ss_family == AF_INET6 && ::setsockopt(other.fd(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
+      ::bind(other.fd(), reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(other.fd(), kBacklog) != 0)
+    cannot_share(errno, url_);
+  return other;
+}
+
+bool ListeningSocket::set_share(int percent) const {
+  return attach_lot(fd(), percent);
+}
+
+bool ListeningSocket::has_waiting() const {
+  pollfd polled{fd(), POLLIN, 0};
+  return ::poll(&polled, 1, 0) > 0;
 }
 
 }  // namespace holdall::launcher

@@ -54,6 +54,19 @@ std::string utc_time(std::int64_t seconds) {
 
 }  // namespace
 
+namespace {
+
+ordered_json canary_json(const ServiceStatus::Canary& canary) {
+  return {{"release", canary.release},
+          {"percent", canary.percent},
+          {"pid", known(canary.pid)},
+          {"seconds_left", canary.seconds_left ? ordered_json(*canary.seconds_left) : ordered_json(nullptr)},
+          {"requests", canary.requests},
+          {"errors", canary.errors}};
+}
+
+}  // namespace
+
 std::string to_json(const ServiceStatus& status) {
   const ordered_json json = {
       {"name", status.name},
@@ -67,7 +80,8 @@ std::string to_json(const ServiceStatus& status) {
       {"since", known(status.since)},
       {"last_error", status.last_error ? ordered_json(*status.last_error) : ordered_json(nullptr)},
       {"health_url", known(status.health_url)},
-      {"supervisor_pid", known(status.supervisor_pid)}};
+      {"supervisor_pid", known(status.supervisor_pid)},
+      {"canary", status.canary ? canary_json(*status.canary) : ordered_json(nullptr)}};
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -89,6 +103,13 @@ std::string status_text(const std::string& text) try {
   line("health      ", "health_url");
   line("pid         ", "pid");
   if (!json.at("since").is_null()) result += "  since       " + utc_time(json["since"].get<std::int64_t>()) + "\n";
+  if (const ordered_json& canary = json.at("canary"); !canary.is_null()) {
+    result += "  canary      " + word(canary.at("release")) + ", " + canary.at("percent").dump() + " % of connections";
+    result += canary.at("seconds_left").is_null()
+                  ? std::string(", warming up or leaving\n")
+                  : ", " + canary["seconds_left"].dump() + " s left, " + canary.at("errors").dump() + " of " +
+                        canary.at("requests").dump() + " requests failed\n";
+  }
   line("last error  ", "last_error");
   return result;
 } catch (const ordered_json::exception&) {

@@ -21,6 +21,15 @@ struct ServiceStatus {
   bool ready = false;
   std::int64_t since = 0;  // of the state, seconds since the epoch; 0: not known
   std::optional<std::string> last_error;
+
+  struct Canary {
+    std::string release;
+    int percent = 0;  // of the new connections
+    pid_t pid = 0;
+    std::optional<std::int64_t> seconds_left;  // once it gets connections
+    std::uint64_t requests = 0, errors = 0;    // as of the last look at its metrics
+  };
+  std::optional<Canary> canary;
 };
 
 // One line of JSON; what is not known is null.

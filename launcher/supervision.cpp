@@ -76,12 +76,13 @@ int Supervision::run() try {
       state_ = now;
       since_ = std::time(nullptr);
     }
-    if (stop_ && draining_.empty()) break;
+    if (stop_ && draining_.empty() && !canary_) break;
     wait();
     take_signals();
     for (Instance& instance : draining_) take_notifications(instance);
     if (serving_) take_notifications(*serving_);
     if (candidate_) take_notifications(*candidate_);
+    if (canary_ && canary_->instance) take_notifications(*canary_->instance);
     reap();
     take_requests();
   }
@@ -105,6 +106,18 @@ void Supervision::wait() {
   for (const Instance& instance : draining_) watch(instance);
   if (serving_) watch(*serving_);
   if (candidate_) watch(*candidate_);
+  if (canary_) {
+    if (canary_->instance) watch(*canary_->instance);
+    if (canary_->stage == Canary::Stage::kLeaving) consider(canary_->until);
+    if (canary_->stage == Canary::Stage::kSharing) {
+      const bool asking = canary_->own->is_asking() || canary_->other->is_asking();
+      if (!asking) consider(std::min(canary_->next_look, canary_->until));
+      for (const TrafficWatch* const traffic : {&*canary_->own, &*canary_->other}) {
+        traffic->add_to(polled);
+        if (traffic->is_asking()) consider(traffic->deadline());
+      }
+    }
+  }
   if (swap_ && swap_->handed_over) consider(*swap_->handed_over);
   if (failed_ || asked_ || (candidate_ && candidate_->ready)) consider(retry_at_);
   // With drains still to be waited for, the end of the last one wakes the loop.
@@ -130,6 +143,7 @@ void Supervision::take_signals() {
       begin_stop(number == SIGINT ? 130 : 0, std::nullopt);
     } else {
       for (Instance& instance : draining_) instance.process.kill();
+      if (canary_ && canary_->instance) canary_->instance->process.kill();
       stop_->exit_code = 130;
     }
   }
@@ -139,6 +153,8 @@ void Supervision::take_notifications(Instance& instance) {
   for (const Notification& word : instance.process.notify().receive()) {
     if (word.status) instance.status = *word.status;
     instance.stopping = instance.stopping || word.stopping;
+    const bool is_canary = canary_ && canary_->instance && &instance == &*canary_->instance;
+    if (is_canary && word.ready && canary_->stage == Canary::Stage::kWarming) instance.ready = true;
     if (&instance != (candidate_ ? &*candidate_ : nullptr)) continue;
     if (word.status) report("warm", instance.generation.release, instance.status, seconds_since(instance.begun));
     if (word.ready) {
@@ -153,6 +169,7 @@ void Supervision::reap() {
     return describe_exit(status) + (instance.status.empty() ? "" : ": " + instance.status);
   };
   std::erase_if(draining_, [](Instance& instance) { return instance.process.reap().has_value(); });
+  reap_canary();
   if (candidate_) {
     if (const auto status = candidate_->process.reap()) {
       const Generation generation = candidate_->generation;
@@ -182,6 +199,7 @@ void Supervision::advance() {
     instance.process.kill();
     instance.deadline = Clock::time_point::max();
   }
+  advance_canary();
   if (stop_) return;
   if (candidate_ && !candidate_->ready && now >= candidate_->deadline) {
     const auto limit = std::chrono::duration_cast<Milliseconds>(candidate_->deadline - candidate_->begun);
@@ -381,6 +399,12 @@ void Supervision::begin_stop(int exit_code, std::optional<Milliseconds> timeout)
   if (asked_) refuse(asked_->client, ErrorKind::kInterrupted, "the service is being stopped");
   asked_.reset();
   if (swap_) finish_swap("the service is being stopped");
+  if (canary_) {
+    fail_canary("the service is being stopped");
+    if (canary_ && canary_->stage != Canary::Stage::kDraining) drain_canary();
+    if (canary_ && timeout)
+      canary_->instance->deadline = std::min(canary_->instance->deadline, Clock::now() + *timeout);
+  }
   for (Instance& instance : draining_)
     if (timeout) instance.deadline = std::min(instance.deadline, Clock::now() + *timeout);
   if (candidate_) {

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "bundle/error.h"
+#include "launcher/canary/traffic_watch.h"
 #include "launcher/control_socket.h"
 #include "launcher/listening_socket.h"
 #include "launcher/service_process.h"
 #include "launcher/signal_watch.h"
+#include "launcher/status.h"
 #include "launcher/supervisor.h"
 #include "launcher/supervisor_lock.h"
 
@@ -20,7 +22,7 @@ namespace holdall::launcher {
 
 // A generation is in one of four places on its way: next_ (to be started), candidate_ (started, its gate still ahead),
 // serving_ (its gate passed) and, on its way out, draining_. failed_ is a start whose failure the store does not know
-// yet.
+// yet. A canary is no generation: it runs beside them, with sockets of its own.
 class Supervision {
  public:
   // Takes the supervisor's lock and the sockets. Throws as supervise() does.
@@ -71,6 +73,21 @@ class Supervision {
     std::optional<std::uint64_t> taken_back_by;    // the client of a rollback that came meanwhile
     std::optional<Clock::time_point> handed_over;  // the new one serves; until then the old one may say STOPPING=1
   };
+  struct Canary {
+    enum class Stage { kWarming, kSharing, kLeaving, kDraining };  // leaving: no new connections, those that wait
+    std::uint64_t client = 0;
+    std::string release;
+    CanaryTerms terms;
+    ListeningSocket http, health;
+    bundle::FileDescriptor lease;
+    std::optional<Instance> instance = {};
+    Stage stage = Stage::kWarming;
+    Clock::time_point until{};                         // of the stage
+    Clock::time_point next_look{};                     // at the metrics
+    bool last_look = false;                            // the time is over
+    std::optional<TrafficWatch> own = {}, other = {};  // since it shares
+    bool failed = false;                               // and whoever asked for it knows
+  };
   struct Stop {
     int exit_code = 0;
     std::vector<std::uint64_t> clients;
@@ -100,11 +117,25 @@ class Supervision {
   Milliseconds drain_timeout(const Instance& instance) const;
   std::optional<StoreLock> try_lock();
 
+  // supervision_canary.cpp
+  void begin_canary(std::uint64_t client, const std::string& release, const CanaryTerms& terms);
+  void advance_canary();
+  void share_with_canary();
+  void look_at_canary();
+  void judge_canary();
+  void leave_canary();
+  void drain_canary();
+  void fail_canary(const std::string& why);
+  void reap_canary();
+  std::optional<ServiceStatus::Canary> canary_status() const;
+
   // supervision_control.cpp: what clients ask for
   void take_requests();
   void answer_request(std::uint64_t client, const std::string& line);
   void ask_swap(std::uint64_t client, const std::string& release);
   void ask_restart(std::uint64_t client);
+  void require_whole_release(const std::string& release) const;
+  bool take_back_canary(std::uint64_t client);
   void begin_swap();
   void make_way(bool alone);
   void take_back(std::uint64_t client);
@@ -126,6 +157,7 @@ class Supervision {
   std::optional<ListeningSocket> http_, health_;
   std::vector<Instance> draining_;
   std::optional<Instance> serving_, candidate_;
+  std::optional<Canary> canary_;
 
   std::optional<Next> next_;
   std::optional<Failure> failed_;

@@ -46,8 +46,15 @@ void Supervision::answer_request(std::uint64_t client, const std::string& line) 
   if (command == "status") {
     control_->answer(client, status());
   } else if (command == "use") {
-    ask_swap(client, request.at("release").get<std::string>());
+    const auto release = request.at("release").get<std::string>();
+    const auto current = store_.current();
+    const bool is_current = current && current->release == release;
+    if (!request.contains("canary") || is_current) return ask_swap(client, release);
+    const json& terms = request["canary"];
+    const auto seconds = std::chrono::duration<double>(terms.at("seconds").get<std::uint32_t>());
+    begin_canary(client, release, {terms.at("percent").get<int>(), std::chrono::duration_cast<Milliseconds>(seconds)});
   } else if (command == "rollback") {
+    if (take_back_canary(client)) return;
     if (request.contains("to")) return ask_swap(client, request["to"].get<std::string>());
     const auto target = store_.rollback_target();
     if (!target) throw Error(ErrorKind::kNotFound, "no earlier release to roll back to: none has passed its gate");
@@ -71,6 +78,8 @@ void Supervision::ask_swap(std::uint64_t client, const std::string& release) {
   if (stop_) throw Error(ErrorKind::kInterrupted, "the service is being stopped");
   if (swap_ && swap_->handed_over) finish_swap(std::nullopt);
   if (swap_ && swap_->from == release && !swap_->taken_back_by) return take_back(client);
+  if (canary_ && !canary_->failed)
+    throw Error(ErrorKind::kBusy, "a canary is under way: wait for it, or take it back with 'holdall rollback'");
   if (asked_ || swap_ || !settled_)
     throw Error(ErrorKind::kBusy,
                 "another release is being started: wait for it, or take it back with 'holdall rollback'");
@@ -78,10 +87,22 @@ void Supervision::ask_swap(std::uint64_t client, const std::string& release) {
   if (current && current->release == release) return control_->answer(client, line_of(SwitchReport{*current, 0}));
   // Everything that can be refused is refused before anything is stopped or written.
   plan(release);
+  require_whole_release(release);
+  asked_ = Asked{client, release, Clock::now() + options_.lock_timeout};
+}
+
+void Supervision::require_whole_release(const std::string& release) const {
   const auto faults = store_.check_release(release, false);
   if (!faults.empty())
     throw Error(ErrorKind::kStorage, "release '" + release + "' is damaged: " + faults.front() + ": install it again");
-  asked_ = Asked{client, release, Clock::now() + options_.lock_timeout};
+}
+
+// Whether there was one. What is in use has never changed, and is the answer.
+bool Supervision::take_back_canary(std::uint64_t client) {
+  if (!canary_ || canary_->failed) return false;
+  fail_canary("a rollback came");
+  control_->answer(client, line_of(SwitchReport{store_.current().value(), 0}));
+  return true;
 }
 
 void Supervision::begin_swap() {
@@ -111,7 +132,8 @@ void Supervision::begin_swap() {
 void Supervision::ask_restart(std::uint64_t client) {
   if (stop_) throw Error(ErrorKind::kInterrupted, "the service is being stopped");
   if (swap_ && swap_->handed_over) finish_swap(std::nullopt);
-  if (asked_ || swap_ || !settled_) throw Error(ErrorKind::kBusy, "a release is being started already: wait for it");
+  if (asked_ || swap_ || (canary_ && !canary_->failed) || !settled_)
+    throw Error(ErrorKind::kBusy, "a release is being started already: wait for it");
   const auto current = store_.current();
   if (!current) throw Error(ErrorKind::kNotFound, "no release is active");
   plan(current->release);
@@ -186,6 +208,7 @@ std::string Supervision::status() const {
   status.ready = serving_.has_value();
   status.since = since_;
   status.last_error = last_error_;
+  status.canary = canary_status();
   return to_json(status);
 }
 

@@ -4,6 +4,7 @@
 // The control socket ROOT/<name>/control takes one JSON line and answers with one:
 //   {"command":"status"}                              → the object of `holdall status --json`
 //   {"command":"use","release":ID}                    → {"generation":N,"release":ID,"switch_milliseconds":X}
+//     with "canary":{"percent":N,"seconds":N}         → the same, after the canary
 //   {"command":"rollback"} or with "to":ID            → as use
 //   {"command":"restart"}                             → as use: the same generation, by a new process
 //   {"command":"stop"} or with "timeout":SECONDS      → {}, and the connection closes once everything is gone
@@ -52,6 +53,13 @@ struct SupervisorOptions {
   int fresh_deaths = 3;
   std::optional<std::chrono::milliseconds> ready_timeout, drain_timeout;  // absent: as the bundle says
   std::chrono::milliseconds lock_timeout{10000};
+  std::chrono::milliseconds canary_interval{1000};  // between two looks at a canary's metrics
+};
+
+// The share of the new connections that a release gets before it is used, and for how long.
+struct CanaryTerms {
+  int percent = 10;
+  std::chrono::milliseconds time{300'000};  // in whole seconds on the control socket
 };
 
 // Supervises until a stop is asked for or a signal comes; returns the exit code: 0 after stop or SIGTERM, 130 after
@@ -78,7 +86,8 @@ struct SwitchReport {
 // use and rollback through a running supervisor; nullopt if none runs. They wait for the gate and throw the answer's
 // error: Error{kNotReady} when the service went back. The caller must not hold the store's lock: the supervisor takes
 // it.
-std::optional<SwitchReport> use_running(const Store& store, const std::string& release);
+std::optional<SwitchReport> use_running(const Store& store, const std::string& release,
+                                        const std::optional<CanaryTerms>& canary = std::nullopt);
 std::optional<SwitchReport> rollback_running(const Store& store, const std::optional<std::string>& to);
 
 // restart through a running supervisor; nullopt if none runs. Throws Error{kNotReady} if the new process does not

@@ -48,8 +48,13 @@ std::optional<std::string> ask_supervisor(const Store& store, const std::string&
   return exchange_line(*socket, request_json, timeout);
 }
 
-std::optional<SwitchReport> use_running(const Store& store, const std::string& release) {
-  return ask_swap(store, {{"command", "use"}, {"release", release}});
+std::optional<SwitchReport> use_running(const Store& store, const std::string& release,
+                                        const std::optional<CanaryTerms>& canary) {
+  json request = {{"command", "use"}, {"release", release}};
+  if (canary)
+    request["canary"] = {{"percent", canary->percent},
+                         {"seconds", std::chrono::ceil<std::chrono::seconds>(canary->time).count()}};
+  return ask_swap(store, request);
 }
 
 std::optional<SwitchReport> rollback_running(const Store& store, const std::optional<std::string>& to) {

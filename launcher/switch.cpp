@@ -40,16 +40,19 @@ void require_whole(const Store& store, const std::string& release, bool hash_all
 }
 
 Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release,
-                   const CommonOptions& options) {
+                   const CommonOptions& options, const std::optional<CanaryTerms>& canary) {
   // The supervisor takes the lock itself. Until it has it, or we have it again because the supervisor went away, the
   // lease keeps a gc from what was just installed.
   FileDescriptor lease;
   if (supervisor_runs(store)) {
     lease = store.lease(release);
     lock.reset();
-    if (const auto report = use_running(store, release))
+    if (const auto report = use_running(store, release, canary))
       return {.generation = report->generation, .running = true, .switch_milliseconds = report->switch_milliseconds};
   }
+  if (canary)
+    throw Error(ErrorKind::kUsage,
+                "cannot try '" + release + "' as a canary: the service does not run: start it, or leave out --canary");
   if (!lock) lock.emplace(store.lock(options.lock_timeout()));
   return activate(store, *lock, release);
 }

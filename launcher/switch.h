@@ -16,10 +16,11 @@ struct Switched {
 };
 
 // Activates `release`; when it is current already nothing happens. `lock` is given up first if a supervisor runs,
-// because the supervisor takes it itself. Throws Error{kNotFound} for an unknown release, Error{kStorage} for a damaged
-// one, Error{kNotReady} when the service went back.
+// because the supervisor takes it itself. With a canary a service has to run. Throws Error{kUsage} if none does, and
+// Error{kNotFound} for an unknown release, Error{kStorage} for a damaged one, Error{kNotReady} when the service went
+// back.
 Switched switch_to(Store& store, std::optional<StoreLock> lock, const std::string& release,
-                   const CommonOptions& options);
+                   const CommonOptions& options, const std::optional<CanaryTerms>& canary = std::nullopt);
 
 // Throws Error{kStorage} naming the first fault. `hash_all`: reads every byte.
 void require_whole(const Store& store, const std::string& release, bool hash_all);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "bundle/error.h"
@@ -80,6 +81,24 @@ TEST_P(BothModes, TenSwapsLoseNoConnection) {
   }
   EXPECT_EQ(store_.current()->number, 11u);
   EXPECT_EQ(store_.good()->number, 11u);
+}
+
+TEST_F(SwapTest, AHundredSwapsUnderSixteenClientsLoseNoConnection) {
+  const std::string one = add_release({"1.0.0"}), two = add_release({"2.0.0"});
+  activate(one);
+  const std::string url = start_and_wait();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 16; ++i) clients.push_back(std::make_unique<Client>(url));
+  for (int round = 0; round < 50; ++round) {
+    ASSERT_EQ(use_running(store_, two)->generation.release, two);
+    ASSERT_EQ(rollback_running(store_, std::nullopt)->generation.release, one);
+  }
+  int answered = 0, lost = 0;
+  for (const auto& client : clients) client->finish();
+  for (const auto& client : clients) answered += client->answered(), lost += client->lost();
+  EXPECT_EQ(lost, 0);
+  EXPECT_GT(answered, 1600);
+  EXPECT_EQ(store_.current()->number, 101u);
 }
 
 TEST_P(BothModes, GoesBackFromAReleaseThatNeverBecomesReady) {

@@ -6,8 +6,10 @@
 //   status=TEXT            STATUS= before the gate               exit_before_ready=N
 //   drain_ms=N             how long it lingers after SIGTERM     ignore_term
 //   answer_ms=N            how long / takes                      state=FOLDER, fails_if=FILE: no gate while FILE exists
+//   errs_every=N           each Nth answer to / is a 500         dies_after=N   answers to /      no_metrics
 //
-// GET /environment, /descriptors and /process tell what it was given. It accepts on http only once ready.
+// GET /environment, /descriptors and /process tell what it was given, /metrics what it has answered. It accepts on http
+// only once ready.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -61,6 +63,15 @@ std::string contents(const char* path) {
   return text.str();
 }
 
+struct Answered {
+  int good = 0, bad = 0;
+};
+
+std::string metrics(const Answered& answered) {
+  return "# TYPE test_requests_total counter\ntest_requests_total{code=\"200\"} " + std::to_string(answered.good) +
+         "\ntest_requests_total{code=\"500\"} " + std::to_string(answered.bad) + "\n";
+}
+
 std::string body_of(const std::string& path, std::map<std::string, std::string>& settings) {
   if (path == "/environment") {
     std::string text;
@@ -83,7 +94,7 @@ std::string body_of(const std::string& path, std::map<std::string, std::string>&
   return settings["version"] + " " + std::to_string(::getpid()) + "\n";
 }
 
-void serve(int listener, std::map<std::string, std::string>& settings) {
+void serve(int listener, std::map<std::string, std::string>& settings, Answered& answered) {
   const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
   if (fd < 0) return;
   const timeval limit{2, 0};
@@ -98,9 +109,18 @@ void serve(int listener, std::map<std::string, std::string>& settings) {
   }
   std::string method, path;
   std::istringstream(request) >> method >> path;
-  const std::string body = body_of(path, settings);
-  const std::string answer =
-      "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  const bool is_metrics = path == "/metrics" && !settings.contains("no_metrics");
+  const std::string body = is_metrics ? metrics(answered) : body_of(path, settings);
+  bool good = path != "/metrics" || is_metrics;
+  if (path == "/") {
+    const int count = answered.good + answered.bad + 1;
+    good = !settings.contains("errs_every") || count % std::stoi(settings["errs_every"]) != 0;
+    ++(good ? answered.good : answered.bad);
+    if (settings.contains("dies_after") && count > std::stoi(settings["dies_after"])) std::abort();
+  }
+  const std::string answer = std::string("HTTP/1.1 ") + (good ? "200 OK" : "500 Failed") +
+                             "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                             body;
   ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
   ::close(fd);
 }
@@ -134,6 +154,7 @@ int main(int argc, char** argv) {
       Clock::now() +
       std::chrono::milliseconds(settings.contains("ready_after_ms") ? std::stoi(settings["ready_after_ms"]) : 0);
   bool ready = false;
+  Answered answered;
   while (!terminated) {
     if (!ready && !settings.contains("never_ready") && Clock::now() >= ready_at) {
       ready = true;
@@ -142,7 +163,7 @@ int main(int argc, char** argv) {
     pollfd polled[] = {{4, POLLIN, 0}, {ready ? 3 : -1, POLLIN, 0}};
     if (::poll(polled, 2, ready ? -1 : 5) <= 0) continue;
     for (const pollfd& item : polled)
-      if (item.revents & POLLIN) serve(item.fd, settings);
+      if (item.revents & POLLIN) serve(item.fd, settings, answered);
   }
   notify("STOPPING=1");
   if (settings.contains("drain_ms"))
