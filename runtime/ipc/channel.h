@@ -4,8 +4,9 @@
 //            (all parts together ≤ 1 GiB)
 //
 // service → worker
-//   {"type":"edit","id":…,"prompt":…,"negative_prompt":…?,"seed":…,"steps":…?,"true_cfg_scale":…?,"size":[w,h]?,
-//    "format":"png|jpeg|webp","quality":…,"max_pixels":…}     parts: the encoded pictures
+//   {"type":"edit","id":…,"prompt":…,"negative_prompt":…?,"seed":…,"n":…?,"steps":…?,"true_cfg_scale":…?,
+//    "guidance_scale":…?,"strength":…?,"mask":true?,"size":[w,h]?,"format":"png|jpeg|webp","quality":…,"max_pixels":…}
+//                                                            parts: the encoded pictures, the mask last
 //   {"type":"cancel","id":…}
 //   {"type":"stop"}                                          finish what runs, then exit 0
 // worker → service
@@ -13,7 +14,7 @@
 //   {"type":"ready","model":{"name","class","device","dtype","torch","cuda"}}       after load and warm-up
 //   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
 //   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,
-//    "seconds":{"text","denoise","vae","encode"}}            part: the picture
+//    "seconds":{"text","denoise","vae","encode"}}            parts: n pictures, of the seeds seed, seed + 1, …
 //   {"type":"error","id":…,"kind":"bad_request|out_of_memory|cancelled|internal","message":…,"param":…}
 //   {"type":"fatal","kind":…,"message":…}                    cannot load or warm up; the worker exits
 // Kinds are named in kinds.h. "cancel" has no reply of its own, the edit's "error" or "done" is it.

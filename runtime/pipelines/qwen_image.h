@@ -15,7 +15,7 @@ Result qwen_image(const Parts& parts, const Request& request);
 Result qwen_image_edit(const Parts& parts, const Request& request);
 
 // QwenImageEditPlusPipeline, for one or several pictures: Qwen-Image-Edit-2509 and 2511. With a mask, of the first
-// picture, what docs/decisions/0008-a-mask-with-edit-plus.md says.
+// picture, what docs/decisions/0010-a-mask-with-edit-plus.md says.
 Result qwen_image_edit_plus(const Parts& parts, const Request& request);
 
 }  // namespace holdall::runtime::pipelines

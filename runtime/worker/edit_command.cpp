@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "runtime/error.h"
@@ -13,6 +14,7 @@
 #include "runtime/pipelines/model_manifest.h"
 #include "runtime/pipelines/pipeline.h"
 #include "runtime/worker/interrupts.h"
+#include "runtime/worker/provenance.h"
 #include "runtime/worker/step_progress.h"
 
 namespace holdall::runtime::worker {
@@ -53,14 +55,58 @@ void require_folder_of(const std::filesystem::path& file) {
     throw Error(ErrorKind::kStorage, "cannot write '" + file.string() + "': it is a folder");
 }
 
-std::string describe(const EditArguments& arguments, const pipelines::Result& result) {
-  if (!arguments.json) return arguments.output.string();
+std::optional<pipelines::Anchor> parse_anchor(const std::string& word) {
+  if (word.empty()) return std::nullopt;
+  constexpr const char* kWords[] = {"top-left", "top",         "top-right", "left",        "center",
+                                    "right",    "bottom-left", "bottom",    "bottom-right"};
+  const auto* const found = std::find(std::begin(kWords), std::end(kWords), word);
+  if (found != std::end(kWords)) return static_cast<pipelines::Anchor>(found - std::begin(kWords));
+  throw Error(ErrorKind::kBadRequest,
+              "unknown anchor '" + word +
+                  "': needed center, top, bottom, left, right, top-left, top-right, bottom-left or "
+                  "bottom-right",
+              "anchor");
+}
+
+// The request of every prompt, but for the prompt.
+pipelines::Request request_of(const EditArguments& arguments, const pipelines::ModelManifest& manifest) {
+  pipelines::Request request;
+  request.anchor = parse_anchor(arguments.anchor);
+  request.strength = arguments.strength;
+  request.negative_prompt = arguments.negative_prompt;
+  request.seed = arguments.seed;
+  request.n = arguments.n;
+  request.steps = arguments.steps;
+  request.true_cfg_scale = arguments.true_cfg_scale;
+  request.guidance_scale = arguments.guidance_scale;
+  request.vae_area = arguments.vae_area;
+  request.condition_area = arguments.condition_area;
+  request.dump = arguments.dump;
+  request.size = parse_size(arguments.size);
+  for (const auto& file : arguments.images) request.images.push_back(image::read_picture(file, manifest.max_pixels));
+  if (arguments.mask) request.mask = image::read_picture(*arguments.mask, manifest.max_pixels);
+  return request;
+}
+
+// Picture number `index`, from 0, of all.
+std::filesystem::path output_of(const EditArguments& arguments, std::size_t index) {
+  if (arguments.prompts.size() * static_cast<std::size_t>(std::max(arguments.n, 0)) <= 1) return arguments.output;
+  auto file = arguments.output;
+  file.replace_filename(file.stem().string() + "-" + std::to_string(index + 1) + file.extension().string());
+  return file;
+}
+
+std::string describe(const EditArguments& arguments, const std::filesystem::path& file, const pipelines::Result& result,
+                     std::size_t index) {
+  if (!arguments.json) return file.string();
+  const auto& picture = result.pictures.at(index);
   const nlohmann::json object = {
-      {"path", arguments.output.string()},
-      {"width", result.pictures.at(0).width},
-      {"height", result.pictures.at(0).height},
+      {"path", file.string()},
+      {"width", picture.width},
+      {"height", picture.height},
+      {"pipeline", result.pipeline},
       {"steps", result.steps},
-      {"seed", result.seed},
+      {"seed", result.seed + index},
       {"seconds", {{"text", result.timings.text}, {"denoise", result.timings.denoise}, {"vae", result.timings.vae}}}};
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -69,39 +115,45 @@ std::string describe(const EditArguments& arguments, const pipelines::Result& re
 
 void run_edit(const EditArguments& arguments) {
   const auto interrupts = new Interrupts;  // its thread outlives every scope
-  pipelines::Request request;
-  request.prompt = arguments.prompt;
-  request.negative_prompt = arguments.negative_prompt;
-  request.seed = arguments.seed;
-  request.steps = arguments.steps;
-  request.true_cfg_scale = arguments.true_cfg_scale;
-  request.vae_area = arguments.vae_area;
-  request.condition_area = arguments.condition_area;
-  request.dump = arguments.dump;
-  request.size = parse_size(arguments.size);
-  const image::EncodeOptions encoding{format_of(arguments.output), 100, {}};
+  image::EncodeOptions encoding{format_of(arguments.output), 100, {}};
+  if (arguments.prompts.size() > 1 && !arguments.dump.empty())
+    throw Error(ErrorKind::kBadRequest, "the intermediate tensors can be written for one picture only: give one prompt",
+                "dump");
+  parse_size(arguments.size);
+  parse_anchor(arguments.anchor);
   require_folder_of(arguments.output);
   if (!arguments.dump.empty()) require_folder_of(arguments.dump);
   const auto manifest = pipelines::read_model_manifest(arguments.model);
-  for (const auto& file : arguments.images) request.images.push_back(image::read_picture(file, manifest.max_pixels));
+  pipelines::Request request = request_of(arguments, manifest);
   if (arguments.true_cfg_scale > 1.0 && !arguments.negative_prompt)
     std::cerr << "warning: --true-cfg-scale has no effect without --negative-prompt; the released models want \" \"\n";
 
   const auto pipeline = pipelines::load(arguments.model, manifest, {arguments.device, arguments.dtype});
+  const Origin origin = read_origin(arguments.model, manifest.name, arguments.dtype);
   StepProgress progress(progress_style(arguments.quiet));
-  std::unique_lock<std::mutex> writing;
-  request.progress = [&](int step, int total) {
-    progress.step(step, total);
-    if (step == total && !arguments.dump.empty()) writing = interrupts->hold();  // the dump is written inside run()
-    return true;
-  };
-  const auto result = pipeline->run(request);
-  const auto bytes = image::encode(result.pictures.at(0), encoding);
-  if (!writing.owns_lock()) writing = interrupts->hold();
-  files::NewFile file(arguments.output);
-  file.write(bytes);
-  file.commit();
-  std::cout << describe(arguments, result) << std::endl;
+  std::size_t written = 0;
+  int done = 0;  // prompts
+  for (const auto& prompt : arguments.prompts) {
+    std::unique_lock<std::mutex> writing;
+    request.prompt = prompt;
+    request.progress = [&](int step, int total) {
+      progress.step(done * total + step, static_cast<int>(arguments.prompts.size()) * total);
+      if (step == total && !arguments.dump.empty()) writing = interrupts->hold();  // the dump is written inside run()
+      return true;
+    };
+    const auto result = pipeline->run(request);
+    for (std::size_t i = 0; i < result.pictures.size(); ++i, ++written) {
+      encoding.text = provenance(origin, request, result, i);
+      const auto bytes = image::encode(result.pictures[i], encoding);
+      if (!writing.owns_lock()) writing = interrupts->hold();
+      const auto path = output_of(arguments, written);
+      files::NewFile file(path);
+      file.write(bytes);
+      file.commit();
+      std::cout << describe(arguments, path, result, i) << std::endl;
+    }
+    ++done;
+  }
   if (!std::cout) throw Error(ErrorKind::kStorage, "cannot write to standard output");
 }
 

@@ -29,9 +29,17 @@ pipelines::Request read_request(const json& header, const ipc::Frame& frame, std
   if (header.contains("negative_prompt")) request.negative_prompt = header["negative_prompt"].get<std::string>();
   if (header.contains("steps")) request.steps = header["steps"].get<int>();
   if (header.contains("true_cfg_scale")) request.true_cfg_scale = header["true_cfg_scale"].get<double>();
+  if (header.contains("guidance_scale")) request.guidance_scale = header["guidance_scale"].get<double>();
+  if (header.contains("strength")) request.strength = header["strength"].get<double>();
+  request.n = header.value("n", 1);
   if (header.contains("size")) request.size = image::Size{header["size"].at(0), header["size"].at(1)};
   for (const auto& part : frame.parts)
     request.images.push_back(image::decode(part, std::min(max_pixels, header.value("max_pixels", max_pixels))));
+  if (header.value("mask", false)) {
+    if (request.images.empty()) throw Error(ErrorKind::kBadRequest, "the mask is missing", "mask");
+    request.mask = std::move(request.images.back());
+    request.images.pop_back();
+  }
   return request;
 }
 
@@ -85,9 +93,11 @@ class Loop {
       return !inbox_.cancelled(edit.id);
     };
     const pipelines::Result result = pipeline_.run(request);
-    progress(edit.id, "encode", result.steps, result.steps);
+    const int steps = result.steps * request.n;
+    progress(edit.id, "encode", steps, steps);
     const auto start = std::chrono::steady_clock::now();
-    std::vector<std::byte> picture = image::encode(result.pictures.at(0), encoding);
+    std::vector<std::vector<std::byte>> pictures;
+    for (const auto& picture : result.pictures) pictures.push_back(image::encode(picture, encoding));
     const std::chrono::duration<double> encode = std::chrono::steady_clock::now() - start;
     const json done = {{"type", "done"},
                        {"id", edit.id},
@@ -100,7 +110,7 @@ class Loop {
                          {"denoise", result.timings.denoise},
                          {"vae", result.timings.vae},
                          {"encode", encode.count()}}}};
-    return {done.dump(), {std::move(picture)}};
+    return {done.dump(), std::move(pictures)};
   }
 
   const int fd_;

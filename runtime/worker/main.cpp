@@ -30,17 +30,41 @@ void name_environment(CLI::App& command) {
 
 void declare_run(CLI::App& command, EditArguments& arguments) {
   command.add_option("--model", arguments.model, "folder of the checkpoint")->type_name("DIR")->required();
-  command.add_option("--image", arguments.images, "picture to edit; several are Picture 1, Picture 2, …")
+  command
+      .add_option("--image", arguments.images,
+                  "picture to edit; several are Picture 1, Picture 2, …; none: text to image")
       ->type_name("FILE");
-  command.add_option("--prompt", arguments.prompt, "what to do with it")->type_name("TEXT")->required();
+  command.add_option("--mask", arguments.mask, "of the first picture, of its size: white is repainted, black stays")
+      ->type_name("FILE");
+  command
+      .add_option(
+          "--strength", arguments.strength,
+          "how far to go from the picture, above 0 and up to 1; with a mask, or from text to image (default: 0.6)")
+      ->type_name("X");
+  command
+      .add_option("--anchor", arguments.anchor,
+                  "outpaint: where the picture lies on the canvas of --size: center, top, bottom-left, …")
+      ->type_name("WHERE");
+  command.add_option("--prompt", arguments.prompts, "what to do; each makes pictures of its own")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->required();
   command
       .add_option("--negative-prompt", arguments.negative_prompt,
                   "what to avoid; turns guidance on where the scale is over 1")
       ->type_name("TEXT");
   command.add_option("--seed", arguments.seed, "of the noise: the same seed gives the same picture")->type_name("N");
+  command
+      .add_option("-n,--n", arguments.n,
+                  "pictures of each prompt, of the seeds N, N + 1, …; more than one are named out-1.png, out-2.png, …")
+      ->type_name("N");
   command.add_option("--steps", arguments.steps, "denoising steps (default: the model's, else 40)")->type_name("N");
   command
       .add_option("--true-cfg-scale", arguments.true_cfg_scale, "strength of guidance (default: the model's, else 4)")
+      ->type_name("X");
+  command
+      .add_option("--guidance-scale", arguments.guidance_scale,
+                  "of guidance-distilled models; refused for all others, which is every release")
       ->type_name("X");
   command.add_option("--size", arguments.size, "of the result: auto or WIDTHxHEIGHT")->type_name("SIZE");
   command.add_option("--vae-area", arguments.vae_area, "pixels of a reference (default: the model's, else 1048576)")
@@ -70,7 +94,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
 
   EditArguments edit;
-  CLI::App* run = app.add_subcommand("run", "one edit, no server");
+  CLI::App* run = app.add_subcommand("run", "pictures, no server");
   declare_run(*run, edit);
 
   std::filesystem::path tokenizer_model;

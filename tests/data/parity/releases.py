@@ -85,7 +85,7 @@ def set_areas(vae_area, condition_area):
 
 
 class PlusInpaint:
-    """QwenImageEditPlusPipeline with a mask, which the reference does not have: docs/decisions/0008. What
+    """QwenImageEditPlusPipeline with a mask, which the reference does not have: docs/decisions/0010. What
     QwenImageEditInpaintPipeline does before and after each step, around the unchanged pipeline."""
 
     def __init__(self, pipe, case, picture, mask, width, height):

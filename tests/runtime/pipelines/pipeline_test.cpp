@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/pipelines/model_manifest.h"
@@ -27,6 +28,24 @@ image::Picture gradient(int width, int height) {
   for (int i = 0; i < width * height; ++i)
     for (int c = 0; c < 3; ++c) picture.rgb.push_back(static_cast<std::uint8_t>(i * (c + 1) % 256));
   return picture;
+}
+
+image::Picture grey(int width, int height, std::uint8_t value) {
+  return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3), value)};
+}
+
+// A mask that keeps the left half.
+image::Picture half_black(int width, int height) {
+  image::Picture mask = grey(width, height, 255);
+  for (int i = 0; i < width * height; ++i)
+    if (i % width < width / 2) std::fill_n(&mask.rgb[static_cast<std::size_t>(i) * 3], 3, std::uint8_t{0});
+  return mask;
+}
+
+std::string words(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += "x ";
+  return text;
 }
 
 Request small_request() {
@@ -140,9 +159,103 @@ TEST_F(PipelineTest, RefusesRequestsThatCannotBeDone) {
   refuse([](Request& r) { r.true_cfg_scale = std::nan(""); }, "true_cfg_scale", "0 to 1000");
   refuse([](Request& r) { r.vae_area = 0; }, "vae_area", "256");
   refuse([](Request& r) { r.condition_area = 1e30; }, "condition_area", "1000000000");
+  refuse([](Request& r) { r.prompt = " \n"; }, "prompt", "empty");
+  refuse([](Request& r) { r.prompt = words(10'000); }, "prompt", "beyond the model's 4096");
+  refuse([](Request& r) { r.n = 0; }, "n", "0 pictures");
+  refuse([](Request& r) { r.n = 65; }, "n", "1 to 64");
+  refuse([](Request& r) { r.n = 2, r.dump = "x"; }, "n", "one picture only");
+  refuse([](Request& r) { r.guidance_scale = 3; }, "guidance_scale", "not guidance-distilled");
+  refuse([](Request& r) { r.strength = 0.5; }, "strength", "needs a mask");
+  refuse([](Request& r) { r.mask = half_black(40, 61); }, "mask", "40 × 61");
+  refuse([](Request& r) { r.mask = grey(40, 60, 0); }, "mask", "selects nothing");
+  refuse([](Request& r) { r.mask = grey(40, 60, 255); }, "mask", "keeps nothing");
+  for (const double strength : {0.0, -1.0, 1.5, std::nan("")})
+    refuse([&](Request& r) { r.mask = half_black(40, 60), r.strength = strength; }, "strength", "at most 1");
+  refuse([](Request& r) { r.mask = half_black(40, 60), r.strength = 1e-20; }, "strength", "none of 2 steps");
+  refuse([](Request& r) { r.anchor = Anchor::kTop; }, "anchor", "size of the canvas");
+  refuse([](Request& r) { r.anchor = Anchor::kTop, r.size = image::Size{64, 48}; }, "size", "a canvas that is larger");
+  refuse(
+      [](Request& r) {
+        r.images[0] = gradient(64, 64), r.anchor = Anchor::kTop, r.size = image::Size{79, 79};
+      },
+      "size", "64 × 64 in whole tokens");
+  refuse(
+      [](Request& r) {
+        r.mask = half_black(40, 60), r.anchor = Anchor::kTop, r.size = image::Size{64, 64};
+      },
+      "mask", "leave out one");
   refuse([](Request& r) { r.size = image::Size{15, 64}; }, "size", "15");
   refuse([](Request& r) { r.size = image::Size{-64, 64}; }, "size", "-64");
   refuse([](Request& r) { r.size = image::Size{1 << 30, 64}; }, "size", "16384");
+}
+
+TEST_F(PipelineTest, MakesEachOfSeveralPicturesAsItIsAlone) {
+  auto request = small_request();
+  request.seed = 5;
+  request.n = 3;
+  request.mask = half_black(40, 60);
+  request.strength = 0.5;
+  std::vector<int> steps;
+  request.progress = [&](int step, int total) {
+    EXPECT_EQ(total, 3);  // half of two steps each
+    steps.push_back(step);
+    return true;
+  };
+  const auto together = pipeline_->run(request);
+  EXPECT_EQ(steps, (std::vector<int>{1, 2, 3}));
+  ASSERT_EQ(together.pictures.size(), 3u);
+  request.n = 1;
+  request.progress = nullptr;
+  for (std::size_t i = 0; i < 3; ++i) {
+    request.seed = 5 + i;
+    EXPECT_EQ(pipeline_->run(request).pictures.at(0).rgb, together.pictures[i].rgb) << i;
+  }
+  EXPECT_NE(together.pictures[0].rgb, together.pictures[1].rgb);
+}
+
+TEST_F(PipelineTest, LeavesTheSourceWhereTheStrengthIsLow) {
+  auto request = small_request();
+  request.images = {gradient(64, 64)};
+  request.mask = half_black(64, 64);
+  request.steps = 10;
+  const auto at = [&](double strength) {
+    request.strength = strength;
+    const auto result = pipeline_->run(request);
+    EXPECT_EQ(result.steps, static_cast<int>(std::lround(10 * strength)));
+    return result.pictures.at(0);
+  };
+  const auto little = at(0.1), more = at(0.2), all = at(1);
+  EXPECT_LT(mean_difference(little, more), mean_difference(little, all));
+}
+
+TEST_F(PipelineTest, PaintsAroundAPictureAsWithAPaddedOneAndAMask) {
+  auto request = small_request();
+  request.size = image::Size{112, 96};
+  auto by_hand = request;
+  request.anchor = Anchor::kTopRight;
+  const auto painted = pipeline_->run(request).pictures.at(0);
+  EXPECT_EQ(painted.width, 112);
+  EXPECT_EQ(painted.height, 96);
+
+  // 40 × 60 in the top right corner: whole latent pixels of 8 are kept in columns 72 to 111 and rows 0 to 55.
+  image::Picture canvas = grey(112, 96, 0), mask = grey(112, 96, 255);
+  for (int y = 0; y < 96; ++y)
+    for (int x = 0; x < 112; ++x) {
+      const auto to = static_cast<std::size_t>(y * 112 + x) * 3;
+      const auto from = static_cast<std::size_t>(std::min(y, 59) * 40 + std::max(x - 72, 0)) * 3;
+      std::copy_n(&request.images[0].rgb[from], 3, &canvas.rgb[to]);
+      if (x >= 72 && y < 56) std::fill_n(&mask.rgb[to], 3, std::uint8_t{0});
+    }
+  by_hand.images = {canvas};
+  by_hand.mask = mask;
+  by_hand.strength = 1;
+  EXPECT_EQ(pipeline_->run(by_hand).pictures.at(0).rgb, painted.rgb);
+}
+
+TEST_F(PipelineTest, TakesAPictureOfOnePixel) {
+  auto request = small_request();
+  request.images = {gradient(1, 1)};
+  EXPECT_EQ(pipeline_->run(request).pictures.at(0).width, 64);
 }
 
 TEST_F(PipelineTest, PassesItsGoldenEditAndItsWarmUp) {
@@ -185,6 +298,85 @@ TEST(MeanDifference, IsInfiniteForOtherSizes) {
   auto other = gradient(2, 2);
   other.rgb[0] = static_cast<std::uint8_t>(other.rgb[0] + 12);
   EXPECT_EQ(mean_difference(gradient(2, 2), other), 1);
+}
+
+// The random model under another class's name: the weights are the same.
+class FamilyTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Pipeline> load_as(const std::string& name) {
+    const fs::path model = folder_.path() / name;
+    fs::copy(kRandom, model, fs::copy_options::recursive);
+    std::string index = tests::read_bytes(model / "model_index.json");
+    const std::string old = "QwenImageEditPlusPipeline";
+    index.replace(index.find(old), old.size(), name);
+    folder_.write(fs::path(name) / "model_index.json", index);
+    if (name == "QwenImagePipeline") fs::remove_all(model / "processor");
+    return load_on(kCpu, model);
+  }
+  // What runs for `request`, or the field that it is refused for.
+  static std::string chosen(Pipeline& pipeline, const Request& request) {
+    try {
+      return pipeline.run(request).pipeline;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBadRequest) << error.what();
+      return error.param();
+    }
+  }
+  tests::TemporaryFolder folder_;
+};
+
+TEST_F(FamilyTest, ChoosesFromTextToImageByTheRequest) {
+  const auto pipeline = load_as("QwenImagePipeline");
+  EXPECT_FALSE(pipeline->edits());
+  auto request = small_request();
+  request.condition_area.reset();
+  request.strength = 0.5;
+  EXPECT_EQ(chosen(*pipeline, request), "QwenImageImg2ImgPipeline");
+  request.strength.reset();
+  request.steps = 5;
+  EXPECT_EQ(pipeline->run(request).steps, 3) << "the default strength is 0.6";
+  request.mask = half_black(40, 60);
+  EXPECT_EQ(chosen(*pipeline, request), "QwenImageInpaintPipeline");
+  request.images.clear();
+  EXPECT_EQ(chosen(*pipeline, request), "mask");
+  request.mask.reset();
+  EXPECT_EQ(chosen(*pipeline, request), "QwenImagePipeline");
+  request.strength = 0.5;
+  EXPECT_EQ(chosen(*pipeline, request), "strength");
+  request.strength.reset();
+  request.condition_area = 64 * 64;
+  EXPECT_EQ(chosen(*pipeline, request), "condition_area");
+  request.condition_area.reset();
+  request.prompt = words(600);
+  EXPECT_REFUSAL(pipeline->run(request), kBadRequest, "this model reads 512: shorten it");
+  request.images = {gradient(40, 60), gradient(40, 60)};
+  EXPECT_EQ(chosen(*pipeline, request), "image");
+  request.images.clear();
+  request.anchor = Anchor::kCenter;
+  request.size = image::Size{64, 64};
+  EXPECT_EQ(chosen(*pipeline, request), "image");
+}
+
+TEST_F(FamilyTest, ChoosesFromTheFirstEditModelByTheRequest) {
+  const auto pipeline = load_as("QwenImageEditPipeline");
+  auto request = small_request();
+  EXPECT_EQ(chosen(*pipeline, request), "condition_area");
+  request.condition_area.reset();
+  EXPECT_EQ(chosen(*pipeline, request), "QwenImageEditPipeline");
+  request.strength = 0.5;
+  EXPECT_EQ(chosen(*pipeline, request), "strength");
+  request.mask = half_black(40, 60);
+  EXPECT_EQ(chosen(*pipeline, request), "QwenImageEditInpaintPipeline");
+  request.images.push_back(gradient(8, 8));
+  EXPECT_EQ(chosen(*pipeline, request), "image");
+}
+
+TEST_F(FamilyTest, WarmsUpAndProvesAModelFromTextToImage) {
+  const auto pipeline = load_as("QwenImagePipeline");
+  auto manifest = read_model_manifest(kRandom);
+  EXPECT_NO_THROW(warm_up(*pipeline, manifest));
+  manifest.golden.at(0).image.clear();
+  EXPECT_REFUSAL(check_golden_edits(*pipeline, manifest), kBadModel, "golden edit differs");
 }
 
 // A copy of the random model with one JSON field replaced.

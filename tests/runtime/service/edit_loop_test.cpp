@@ -28,7 +28,11 @@ class FakePipeline final : public pipelines::Pipeline {
     if (request.prompt == "broken") throw std::logic_error("a bug");
     for (int step = 1; step <= 2 || request.prompt == "forever"; ++step)
       if (!request.progress(step, 2)) throw Error(ErrorKind::kCancelled, "cancelled");
-    return {{request.images.at(0)}, {1, 2, 3}, 2, request.seed, name_};
+    return {std::vector<image::Picture>(static_cast<std::size_t>(request.n), request.images.at(0)),
+            {1, 2, 3},
+            2,
+            request.seed,
+            name_};
   }
   const std::string& class_name() const override { return name_; }
   bool edits() const override { return true; }
@@ -110,6 +114,27 @@ TEST_F(EditLoop, AnswersWithThePictureAndItsTimes) {
   EXPECT_EQ(pipeline.last.true_cfg_scale, 2.5);
   EXPECT_EQ(pipeline.last.negative_prompt, "n");
   EXPECT_EQ(pipeline.last.size->height, 32);
+}
+
+TEST_F(EditLoop, TakesTheLastPartForTheMaskAndSendsEveryPicture) {
+  send({{"type", "edit"},
+        {"id", "1.0"},
+        {"prompt", "p"},
+        {"seed", 9},
+        {"format", "png"},
+        {"mask", true},
+        {"strength", 0.5},
+        {"n", 3}},
+       {picture, encoded(4, 2)});
+  EXPECT_EQ(outcome().parts.size(), 3u);
+  send({{"type", "edit"}, {"id", "2.0"}, {"prompt", "p"}, {"seed", 9}, {"format", "png"}, {"mask", true}});
+  EXPECT_EQ(header()["param"], "mask");
+  stop();
+  EXPECT_EQ(pipeline.last.n, 3);
+  EXPECT_EQ(pipeline.last.strength, 0.5);
+  EXPECT_EQ(pipeline.last.images.size(), 1u);
+  ASSERT_TRUE(pipeline.last.mask);
+  EXPECT_EQ(pipeline.last.mask->width, 4);
 }
 
 TEST_F(EditLoop, TellsOfEachStep) {

@@ -19,7 +19,15 @@ run() { "$worker" run --model "$model" --image "$photo" --prompt "make it blue" 
 
 expect 2 "--prompt" "$worker" run --model "$model" --image "$photo" -o out/a.png
 expect 2 "" "$worker"
-expect 2 "--mask" run --mask m.png -o out/a.png
+expect 7 "m.png" run --mask m.png -o out/a.png
+expect 2 "they need to be the same" run --mask "$model/golden/input.png" -o out/a.png
+expect 2 "needs a mask" run --strength 0.5 -o out/a.png
+expect 2 "0 pictures" run -n 0 -o out/a.png
+expect 2 "guidance-distilled" run --guidance-scale 3 -o out/a.png
+expect 2 "unknown anchor 'middle'" run --anchor middle --size 96x96 -o out/a.png
+expect 2 "size of the canvas" run --anchor top -o out/a.png
+expect 2 "give one prompt" run --prompt two --dump out/a.safetensors -o out/a.png
+expect 2 "one picture only" run -n 2 --dump out/a.safetensors -o out/a.png
 expect 2 "a.bmp" run -o out/a.bmp
 expect 2 "12by12" run --size 12by12 -o out/a.png
 expect 2 "0 steps" run --steps 0 -o out/a.png
@@ -59,6 +67,33 @@ for name in prompt_embeds image_latents noise timesteps sigmas latents.0 latents
   head -c 4000 out/c.safetensors | grep -qaF -- "$name" || fail "the dump lacks $name"
 done
 [ "$(ls out | tr '\n' ' ')" = "a.png b.png c.jpg c.safetensors " ] || fail "files: $(ls out)"
+
+# Two pictures of two prompts: numbered, with their seeds, each the same as alone.
+run -q -n 2 --prompt "make it red" --seed 0 --steps 1 --json -o out/e.png >stdout
+[ "$(grep -o '"path":"[^"]*"' stdout | tr '\n' ' ')" = '"path":"out/e-1.png" "path":"out/e-2.png" "path":"out/e-3.png" "path":"out/e-4.png" ' ] ||
+  fail "paths: $(cat stdout)"
+[ "$(grep -o '"seed":[0-9]*' stdout | tr '\n' ' ')" = '"seed":0 "seed":1 "seed":0 "seed":1 ' ] || fail "seeds: $(cat stdout)"
+"$worker" run --model "$model" --image "$photo" --prompt "make it red" --device cpu -q --seed 1 --steps 1 -o out/f.png >/dev/null
+cmp out/e-4.png out/f.png || fail "a picture among others differs from itself alone"
+
+# Where a picture comes from: its seed, and digests of the prompt and the model.
+prompt_digest=$(printf 'make it red' | sha256sum | cut -d' ' -f1)
+for text in "holdall:prompt_sha256" "$prompt_digest" "holdall:seed" "holdall:model_sha256" QwenImageEditPlusPipeline; do
+  grep -qaF -- "$text" out/f.png || fail "the PNG lacks $text"
+done
+! grep -qaF "make it red" out/f.png || fail "the PNG holds the prompt"
+
+# A mask and a larger canvas.
+run -q --size 320x320 --anchor bottom-left --steps 1 -o out/f.png >/dev/null 2>stderr && fail "a photo fits a smaller canvas"
+grep -q "a canvas that is larger" stderr || fail "outpaint: $(cat stderr)"
+"$worker" run --model "$model" --image "$model/golden/input.png" --prompt x --device cpu -q --size 128x96 --anchor left --steps 1 \
+  --json -o out/f.png >stdout
+grep -q '"height":96' stdout && grep -q '"width":128' stdout || fail "outpaint: $(cat stdout)"
+
+# On a terminal a bar.
+COLUMNS=80 script -qec "$worker run --model $model --image $photo --prompt x --device cpu --steps 2 -o out/f.png" /dev/null >stdout
+grep -qaF "[##############################] step 2 of 2" stdout || fail "no bar: $(cat stdout)"
+rm out/e-?.png out/f.png
 
 # A result that cannot be printed is no success; the picture is there all the same.
 for form in "" --json; do

@@ -1,0 +1,12 @@
+// SHA-256, for provenance.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace holdall::runtime::files {
+
+// In hex. Throws runtime::Error{kInternal} if libcrypto refuses.
+std::string sha256_hex(std::string_view bytes);
+
+}  // namespace holdall::runtime::files
