@@ -20,7 +20,8 @@ struct ServiceState {
   std::int64_t model_created = 0;  // Unix time
   std::uint64_t max_output_pixels = 4'194'304;
   ContentPolicy policy;
-  bool admits = false;  // else edits get 503 with this reason
+  std::chrono::seconds heartbeat{15};  // of event streams
+  bool admits = false;                 // else edits get 503 with this reason
   std::string reason = "loading", detail = "the model is being loaded";
 };
 

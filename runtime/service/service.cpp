@@ -57,7 +57,7 @@ class Service final : public WorkerEvents {
                [this](const ipc::Frame& frame) { worker_.send(frame); }),
         api_(state_, queue_, board_, metrics_, access_, audit_.get()),
         http_(io_, listeners.http.fd, api_, settings_.limits) {
-    state_.policy = settings_.policy;
+    apply_settings();
   }
 
   int run() {
@@ -183,8 +183,13 @@ class Service final : public WorkerEvents {
       return log_warning("reload_failed", {{"message", error.what()}});
     }
     http_.set_limits(settings_.limits);
-    state_.policy = settings_.policy;
+    apply_settings();
     log_event("reloaded", {{"config", options_.config.string()}, {"keys", options_.keys.string()}});
+  }
+
+  void apply_settings() {
+    state_.policy = settings_.policy;
+    state_.heartbeat = settings_.heartbeat;
   }
 
   void abort(int signal) {

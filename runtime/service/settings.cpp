@@ -38,6 +38,10 @@ Settings read_settings(const std::filesystem::path& file) {
   take(drain, "deadline_seconds", 0, kDay, settings.drain_deadline);
   drain.expect_empty();
 
+  Section events = root.section("events");
+  take(events, "heartbeat_seconds", 1, kDay, settings.heartbeat);
+  events.expect_empty();
+
   Section policy = root.section("policy");
   settings.policy = ContentPolicy(policy.texts("blocked_words"));
   policy.expect_empty();

@@ -14,6 +14,7 @@ struct Settings {
   std::size_t queue_limit = 32;           // requests that wait; the one that runs is not counted. Not reread
   std::chrono::seconds lame_duck{0};      // between the signal to stop and the last connection that is accepted
   std::chrono::seconds drain_deadline{300};
+  std::chrono::seconds heartbeat{15};  // of event streams
   ContentPolicy policy;
 };
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -27,8 +29,10 @@ struct Job {
   EditRequest request;
   Clock::time_point submitted;
   std::optional<Clock::time_point> deadline;
-  std::function<void(EditOutcome)> done;  // empty: nobody waits for it any more
-  EditResult result;
+  EditListener listener;  // its `done` is empty: nobody waits for it any more
+  std::string caller{};
+  int attempts_left = 1, attempt = 0;
+  EditResult result{};
 };
 
 HttpError to_http(const json& frame) {
@@ -52,16 +56,24 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     metrics_.set_queue_limit(static_cast<double>(limit));
   }
 
-  Ticket submit(EditRequest request, std::optional<Clock::time_point> deadline, std::function<void(EditOutcome)> done) {
+  Ticket submit(EditSubmission submission, EditListener listener) {
     throw_if_full();
-    waiting_.push_back({++last_ticket_, std::move(request), Clock::now(), deadline, std::move(done), {}});
+    waiting_.push_back({++last_ticket_, std::move(submission.request), Clock::now(), submission.deadline,
+                        std::move(listener), std::move(submission.caller), submission.attempts});
     const Ticket ticket{last_ticket_, waiting_.size() - 1 + (running_ ? 1 : 0)};
-    advance();
+    advance_soon();
     return ticket;
   }
 
+  std::optional<std::size_t> position(std::uint64_t ticket) const {
+    const auto it = std::ranges::find(waiting_, ticket, &Job::ticket);
+    if (it == waiting_.end()) return std::nullopt;
+    return static_cast<std::size_t>(it - waiting_.begin()) + (running_ ? 1 : 0);
+  }
+
   void throw_if_full() const {
-    if (waiting_.size() >= limit_ && (running_ || !worker_is_ready_))
+    const std::size_t starts_now = worker_is_ready_ && !running_ ? 1 : 0;
+    if (waiting_.size() >= limit_ + starts_now)
       throw HttpError(429, "queue_full", "the queue is full: " + std::to_string(limit_) + " requests wait")
           .retry_after(expected_wait_seconds());
   }
@@ -75,9 +87,13 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
 
   void worker_lost(const std::string& reason) {
     worker_is_ready_ = false;
-    if (running_)
+    if (running_ && running_->listener.done && running_->attempts_left > 0) {
+      waiting_.push_front(std::move(*running_));
+      running_.reset();
+    } else if (running_) {
       // Final: what killed the worker once would kill it again each time that an SDK repeats it.
       end_running(HttpError(500, "worker_crashed", "the worker ended while it ran this edit: " + reason).final());
+    }
     advance();
   }
 
@@ -123,13 +139,32 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     return std::to_string(job.ticket) + "." + std::to_string(job.result.pictures.size());
   }
 
+  // The first request of the caller who was served longest ago.
+  std::deque<Job>::iterator whose_turn() {
+    const auto turn_of = [&](const Job& job) {
+      const auto it = last_turn_.find(job.caller);
+      return it == last_turn_.end() ? 0 : it->second;
+    };
+    return std::ranges::min_element(waiting_, {}, turn_of);  // the first of equals
+  }
+
+  void advance_soon() {
+    boost::asio::post(timer_.get_executor(), [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->advance();
+    });
+  }
+
   // Starts the next edit if the worker is free, and keeps timer and gauges true.
   void advance() {
     if (worker_is_ready_ && !running_ && !waiting_.empty()) {
-      running_ = std::move(waiting_.front());
-      waiting_.pop_front();
+      const auto next = whose_turn();
+      running_ = std::move(*next);
+      waiting_.erase(next);
+      last_turn_[running_->caller] = ++turns_;
+      --running_->attempts_left;
       running_->result.seconds.queue = seconds(Clock::now() - running_->submitted);
       metrics_.job_started(running_->result.seconds.queue);
+      if (running_->listener.started) running_->listener.started(++running_->attempt);
       send_edit();
     }
     metrics_.set_queue(static_cast<double>(waiting_.size()), running_ ? 1 : 0);
@@ -160,9 +195,17 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     stage_ = header.value("stage", "denoise");
     const auto now = Clock::now();
     // From one step's end to the next: the first one's beginning is not told.
-    if (stage_ != "denoise") return step_started_.reset();
-    if (step_started_) metrics_.denoise_step_done(seconds(now - *step_started_));
-    step_started_ = now;
+    if (stage_ != "denoise") {
+      step_started_.reset();
+    } else {
+      if (step_started_) metrics_.denoise_step_done(seconds(now - *step_started_));
+      step_started_ = now;
+    }
+    if (!running_->listener.done || !running_->listener.progress) return;
+    const double left =
+        static_cast<double>(running_->request.n) - static_cast<double>(running_->result.pictures.size());
+    running_->listener.progress({stage_, header.value("step", 0), header.value("total", 0),
+                                 std::max(0.0, left * edit_seconds_ - seconds(now - started_))});
   }
 
   void on_done(const json& header, std::vector<std::byte> picture) {
@@ -178,7 +221,7 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     }
     job.result.pictures.push_back(
         {std::move(picture), header.at("width"), header.at("height"), header.value("steps", 0), header.at("seed")});
-    if (job.done && job.result.pictures.size() < static_cast<std::size_t>(job.request.n)) return send_edit();
+    if (job.listener.done && job.result.pictures.size() < static_cast<std::size_t>(job.request.n)) return send_edit();
     end_running(std::move(job.result));
   }
 
@@ -189,7 +232,7 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
   }
 
   void finish(Job& job, EditOutcome outcome) {
-    const auto done = std::exchange(job.done, nullptr);
+    const auto done = std::exchange(job.listener.done, nullptr);
     if (!done) return;
     const auto* error = std::get_if<HttpError>(&outcome);
     metrics_.job_done(error ? "failed" : "succeeded", error ? error->code() : "");
@@ -200,13 +243,13 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
   void abandon_running(const std::optional<HttpError>& error) {
     const std::string id = frame_id(*running_);
     if (error) finish(*running_, *error);
-    running_->done = nullptr;
+    running_->listener.done = nullptr;
     running_->deadline.reset();
     send_({json{{"type", "cancel"}, {"id", id}}.dump(), {}});
   }
 
   void abandon(std::uint64_t ticket, const std::string& reason) {
-    if (running_ && running_->ticket == ticket && running_->done) {
+    if (running_ && running_->ticket == ticket && running_->listener.done) {
       metrics_.job_done("cancelled", reason);
       abandon_running(std::nullopt);
     } else if (std::erase_if(waiting_, [&](const Job& job) { return job.ticket == ticket; }) > 0) {
@@ -255,6 +298,8 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
   std::deque<Job> waiting_;
   std::optional<Job> running_;
   std::uint64_t last_ticket_ = 0;
+  std::map<std::string, std::uint64_t> last_turn_;  // by caller
+  std::uint64_t turns_ = 0;
   std::string stage_;
   Clock::time_point started_;
   std::optional<Clock::time_point> step_started_;
@@ -266,9 +311,11 @@ EditQueue::EditQueue(boost::asio::io_context& io, Metrics& metrics, std::size_t 
                      Send send)
     : impl_(std::make_shared<Impl>(io, metrics, limit, max_pixels, std::move(send))) {}
 EditQueue::~EditQueue() = default;
-EditQueue::Ticket EditQueue::submit(EditRequest request, std::optional<Clock::time_point> deadline,
-                                    std::function<void(EditOutcome)> done) {
-  return impl_->submit(std::move(request), deadline, std::move(done));
+EditQueue::Ticket EditQueue::submit(EditSubmission submission, EditListener listener) {
+  return impl_->submit(std::move(submission), std::move(listener));
+}
+std::optional<std::size_t> EditQueue::position(std::uint64_t ticket) const {
+  return impl_->position(ticket);
 }
 void EditQueue::throw_if_full() const {
   impl_->throw_if_full();

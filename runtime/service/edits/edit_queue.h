@@ -1,5 +1,5 @@
-// The requests that wait for the worker and the one that runs. Bounded; first come, first served. Lives on the
-// service's thread; knows the worker only as frames, and HTTP only as what to answer.
+// The requests that wait for the worker and the one that runs. Bounded; callers take turns, and each one's requests are
+// served as they came. Lives on the service's thread; knows the worker only as frames, and HTTP only as what to answer.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,26 @@ struct EditResult {
 
 using EditOutcome = std::variant<EditResult, HttpError>;
 
+struct EditProgress {
+  std::string stage;  // decode, text, denoise, vae, encode
+  int step = 0, total = 0;
+  double eta_seconds = 0;  // of the whole request, from measured times
+};
+
+// What the owner of a request is told. Each may be empty.
+struct EditListener {
+  std::function<void(EditOutcome)> done{};  // once, at the end
+  std::function<void(int attempt)> started{};
+  std::function<void(const EditProgress&)> progress{};
+};
+
+struct EditSubmission {
+  EditRequest request;
+  std::string caller{};                         // takes turns with the others
+  std::optional<Clock::time_point> deadline{};  // then it fails with 504
+  int attempts = 1;                             // how often it may be started: a worker that ends may be at fault
+};
+
 class EditQueue {
  public:
   using Send = std::function<void(const ipc::Frame&)>;
@@ -51,16 +71,17 @@ class EditQueue {
     std::uint64_t id = 0;
     std::size_t position = 0;  // how many are before it
   };
-  // `done` is called once, later: with the pictures, the failure, or 504 when `deadline` has passed.
-  // Throws HttpError 429 if the queue is full.
-  Ticket submit(EditRequest request, std::optional<Clock::time_point> deadline, std::function<void(EditOutcome)> done);
+  // The listener is called later, never before this returns. Throws HttpError 429 if the queue is full.
+  Ticket submit(EditSubmission submission, EditListener listener);
   void throw_if_full() const;
 
-  // The client is gone: `done` is not called. What runs is cancelled at its next step.
+  // Nobody waits for it any more: its listener is not called. What runs is cancelled at its next step.
   void cancel(std::uint64_t ticket);
+  // How many are before it; nullopt once it runs or has ended.
+  std::optional<std::size_t> position(std::uint64_t ticket) const;
 
   void worker_ready();
-  // Fails what runs; what waits goes on waiting.
+  // What runs waits again, first in its turn, if it has attempts left, else fails; what waits goes on waiting.
   void worker_lost(const std::string& reason);
   // A "progress", "done" or "error" frame. Throws runtime::Error or nlohmann's exceptions if it makes no sense.
   void on_frame(ipc::Frame frame);

@@ -68,6 +68,14 @@ class Fields {
     return text;
   }
 
+  // As Python, JavaScript and forms write it.
+  bool take_flag(const std::string& name) {
+    const std::string text = take(name).value_or("false");
+    if (text == "true" || text == "True" || text == "1") return true;
+    if (text == "false" || text == "False" || text == "0") return false;
+    throw bad_field(name, "'" + name + "' must be true or false");
+  }
+
   template <class Number>
   std::optional<Number> take_number(const std::string& name, Number low, Number high, const char* what) {
     const auto text = take(name);
@@ -139,9 +147,7 @@ void refuse_what_cannot_be_honoured(Fields& fields) {
   fields.require("background", {"auto", "opaque"}, "pictures are opaque");
   fields.require("input_fidelity", {"high"}, "references are always read in full");
   fields.require("response_format", {"b64_json"}, "pictures are returned in the reply; use b64_json");
-  fields.require("stream", {"false", "False", "0"}, "replies are not streamed");
-  fields.require("progress", {"false", "False", "0"}, "replies are not streamed");
-  fields.require("partial_images", {"0"}, "replies are not streamed");
+  fields.require("partial_images", {"0"}, "the picture is sent when it is done; progress=true tells of the steps");
   fields.require("guidance_scale", {"1", "1.0"}, "this model is not distilled for guidance; use true_cfg_scale");
   fields.refuse("strength", "this pipeline starts from noise");
   fields.refuse("lora", "no adapters are loaded");
@@ -180,6 +186,11 @@ EditRequest validate(EditForm form, const EditRules& rules) {
   request.true_cfg_scale = fields.take_number<double>("true_cfg_scale", 0.0, kMaxScale, "a number from 0 to 100");
   request.size = take_size(fields, rules);
   take_format(fields, request);
+  request.stream = fields.take_flag("stream");
+  request.progress = fields.take_flag("progress");
+  if (request.stream && request.n > 1) throw bad_field("n", "'n' must be 1 where the reply is streamed");
+  if (request.progress && !request.stream)
+    throw bad_field("progress", "'progress' is for streamed replies: add stream=true");
   refuse_what_cannot_be_honoured(fields);
   fields.expect_empty();
   if (form.has_mask)

@@ -28,7 +28,8 @@ struct EditRequest {
   std::optional<double> true_cfg_scale;
   std::optional<OutputSize> size;  // none: "auto"
   OutputFormat format = OutputFormat::kPng;
-  int compression = 100;  // 0–100, JPEG's and WebP's quality
+  int compression = 100;                  // 0–100, JPEG's and WebP's quality
+  bool stream = false, progress = false;  // reply with events; with one for each step
 };
 
 struct EditRules {

@@ -46,8 +46,15 @@ class Exchange {
   virtual ~Exchange() = default;
   // Once, on the server's thread. Nothing happens if the client is gone.
   virtual void reply(HttpReply reply) = 0;
-  // `gone` is called at most once, if the client leaves before reply().
+  // Instead of reply(): status and headers, once; then the body in pieces; then end(), once. A client that takes a
+  // piece too slowly, or has too many to take, is gone.
+  virtual void begin(const HttpReply& head) = 0;
+  virtual void send(std::string piece) = 0;
+  virtual void end() = 0;
+  // `gone` is called at most once, if the client leaves before reply() or end().
   virtual void on_gone(std::function<void()> gone) = 0;
+  // `tick` is called each `interval` until reply(), end() or the client is gone.
+  virtual void every(std::chrono::seconds interval, std::function<void()> tick) = 0;
 };
 
 // Takes one request: its body in pieces, then the question. Any call may throw HttpError, which becomes the reply.

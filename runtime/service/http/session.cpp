@@ -5,7 +5,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <ctime>
+#include <deque>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "runtime/service/digest.h"
 #include "runtime/service/http/http_error.h"
@@ -23,6 +25,7 @@ using boost::system::error_code;
 constexpr std::size_t kChunk = 64 << 10;
 constexpr std::size_t kMaxPipelined = 64 << 10;  // read ahead while a request is handled
 constexpr std::chrono::seconds kLinger{5};       // for the client to read a reply that came before its body's end
+constexpr std::size_t kMaxUnsent = 64 << 20;     // of a streamed body
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 std::string http_date() {
@@ -51,6 +54,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   HttpSession(asio::ip::tcp::socket socket, std::shared_ptr<SessionHost> host)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
+        ticker_(socket_.get_executor()),
         host_(std::move(host)),
         buffer_(host_->limits.max_header_bytes + kChunk + kMaxPipelined) {}
 
@@ -70,10 +74,14 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   }
 
   void reply(HttpReply reply);
+  void begin(const HttpReply& head);
+  void send(std::string piece);
+  void end();
   void on_gone(std::function<void()> gone) { gone_ = std::move(gone); }
+  void every(std::chrono::seconds interval, std::function<void()> tick);
 
  private:
-  enum class Phase { kIdle, kHeader, kBody, kHandling, kWriting, kLingering, kClosed };
+  enum class Phase { kIdle, kHeader, kBody, kHandling, kStreaming, kWriting, kLingering, kClosed };
 
   void arm(std::chrono::seconds total);
   void on_deadline();
@@ -88,6 +96,13 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   void watch();
   void on_readable();
   void client_gone();
+  void make_head(const HttpReply& reply);
+  void put(std::string bytes);
+  void write_next();
+  void on_piece_written(error_code error, std::size_t bytes);
+  void tick_after(std::chrono::seconds interval);
+  void next_request();
+  void done_with_handler();
   void refuse(const HttpError& error);
   void on_written(error_code error, std::size_t bytes);
   void linger();
@@ -100,7 +115,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   bool guarded(Part part);
 
   asio::ip::tcp::socket socket_;
-  asio::steady_timer timer_;
+  asio::steady_timer timer_, ticker_;
   std::shared_ptr<SessionHost> host_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::buffer_body>> parser_;
@@ -108,10 +123,13 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   HttpRequest request_;
   std::unique_ptr<RequestHandler> handler_;
   std::unique_ptr<char[]> chunk_;  // only while a body is read
-  std::function<void()> gone_;
+  std::function<void()> gone_, tick_;
+  std::deque<std::string> unsent_;  // of a streamed reply; the first one is being written
+  std::size_t unsent_bytes_ = 0;
+  std::uint64_t streamed_bytes_ = 0;
   std::uint64_t bytes_in_ = 0;
   Phase phase_ = Phase::kIdle;
-  bool must_close_ = false, timed_out_ = false, watching_ = false;
+  bool must_close_ = false, timed_out_ = false, watching_ = false, chunked_ = false, ended_ = false;
 };
 
 class SessionExchange final : public Exchange {
@@ -120,8 +138,20 @@ class SessionExchange final : public Exchange {
   void reply(HttpReply reply) override {
     if (const auto session = std::exchange(session_, nullptr)) session->reply(std::move(reply));
   }
+  void begin(const HttpReply& head) override {
+    if (session_) session_->begin(head);
+  }
+  void send(std::string piece) override {
+    if (session_) session_->send(std::move(piece));
+  }
+  void end() override {
+    if (const auto session = std::exchange(session_, nullptr)) session->end();
+  }
   void on_gone(std::function<void()> gone) override {
     if (session_) session_->on_gone(std::move(gone));
+  }
+  void every(std::chrono::seconds interval, std::function<void()> tick) override {
+    if (session_) session_->every(interval, std::move(tick));
   }
 
  private:
@@ -137,6 +167,7 @@ void HttpSession::arm(std::chrono::seconds total) {
 }
 
 void HttpSession::on_deadline() {
+  if (phase_ == Phase::kStreaming) return client_gone();
   if (phase_ != Phase::kBody) return close();
   timed_out_ = true;
   error_code ignored;
@@ -149,7 +180,10 @@ void HttpSession::read_request() {
   parser_->body_limit(host_->limits.max_body_bytes);
   request_ = {};
   handler_.reset();
-  bytes_in_ = 0;
+  bytes_in_ = streamed_bytes_ = 0;
+  unsent_.clear();
+  unsent_bytes_ = 0;
+  ended_ = false;
   if (buffer_.size() > 0) return read_header();
   phase_ = Phase::kIdle;
   arm(host_->limits.idle_timeout);
@@ -255,7 +289,7 @@ void HttpSession::handle() {
   chunk_.reset();
   timer_.cancel();
   guarded([&] { handler_->finish(std::make_shared<SessionExchange>(shared_from_this())); });
-  if (phase_ == Phase::kHandling) watch();
+  if (phase_ == Phase::kHandling || phase_ == Phase::kStreaming) watch();
 }
 
 // Notices a client that leaves while its request is handled, and takes in what it pipelines meanwhile.
@@ -263,7 +297,7 @@ void HttpSession::watch() {
   watching_ = true;
   socket_.async_wait(socket_.wait_read, [self = shared_from_this()](error_code error) {
     self->watching_ = false;
-    if (!error && self->phase_ == Phase::kHandling) self->on_readable();
+    if (!error && (self->phase_ == Phase::kHandling || self->phase_ == Phase::kStreaming)) self->on_readable();
   });
 }
 
@@ -277,8 +311,9 @@ void HttpSession::on_readable() {
 }
 
 void HttpSession::client_gone() {
-  log_end(499, 0);
+  log_end(499, streamed_bytes_);
   const auto gone = std::exchange(gone_, nullptr);
+  tick_ = nullptr;
   close();
   if (gone) gone();
 }
@@ -303,15 +338,20 @@ void HttpSession::refuse(const HttpError& error) {
 }
 
 void HttpSession::reply(HttpReply reply) {
-  if (phase_ == Phase::kClosed || phase_ == Phase::kWriting || phase_ == Phase::kLingering) return;
+  if (phase_ >= Phase::kStreaming) return;
   phase_ = Phase::kWriting;
-  gone_ = nullptr;
-  if (watching_) {
-    error_code ignored;
-    socket_.cancel(ignored);
-  }
+  done_with_handler();
+  make_head(reply);
+  response_->content_length(reply.body.size());
+  if (request_.method != "HEAD") response_->body() = std::move(reply.body);
+  arm(host_->limits.write_timeout);
+  http::async_write(socket_, *response_, [self = shared_from_this()](error_code error, std::size_t bytes) {
+    self->on_written(error, bytes);
+  });
+}
+
+void HttpSession::make_head(const HttpReply& reply) {
   const auto& head = parser_->get();
-  const bool head_only = request_.method == "HEAD";
   response_.emplace(http::int_to_status(static_cast<unsigned>(reply.status)), head.version() == 10 ? 10 : 11);
   response_->set(http::field::date, http_date());
   response_->set(http::field::content_type, reply.content_type);
@@ -319,21 +359,100 @@ void HttpSession::reply(HttpReply reply) {
   for (const auto& headers : {request_.reply_headers, reply.headers})
     for (const auto& [name, value] : headers) response_->set(name, value);
   response_->keep_alive(!must_close_ && !host_->draining && parser_->is_header_done() && head.keep_alive());
-  response_->content_length(reply.body.size());
-  if (!head_only) response_->body() = std::move(reply.body);
-  arm(host_->limits.write_timeout);
-  http::async_write(socket_, *response_, [self = shared_from_this()](error_code error, std::size_t bytes) {
-    self->on_written(error, bytes);
-  });
 }
 
 void HttpSession::on_written(error_code error, std::size_t bytes) {
-  const bool keep_alive = response_->keep_alive();
   log_end(error ? 499 : static_cast<int>(response_->result_int()), bytes);
-  response_.reset();
   if (error || phase_ == Phase::kClosed) return close();
+  next_request();
+}
+
+void HttpSession::next_request() {
+  const bool keep_alive = response_->keep_alive();
+  response_.reset();
   if (!keep_alive) return linger();
   read_request();
+}
+
+// HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
+void HttpSession::begin(const HttpReply& reply) {
+  if (phase_ != Phase::kHandling) return;
+  phase_ = Phase::kStreaming;
+  chunked_ = parser_->get().version() >= 11;
+  must_close_ = must_close_ || !chunked_;
+  make_head(reply);
+  response_->chunked(chunked_);
+  std::ostringstream head;
+  head << response_->base();
+  put(head.str());
+}
+
+void HttpSession::send(std::string piece) {
+  if (phase_ != Phase::kStreaming || piece.empty()) return;
+  if (!chunked_) return put(std::move(piece));
+  std::ostringstream size;
+  size << std::hex << piece.size() << "\r\n";
+  put(size.str() + piece + "\r\n");
+}
+
+void HttpSession::end() {
+  if (phase_ != Phase::kStreaming) return;
+  ended_ = true;
+  ticker_.cancel();
+  put(chunked_ ? "0\r\n\r\n" : "");
+}
+
+void HttpSession::put(std::string bytes) {
+  unsent_bytes_ += bytes.size();
+  unsent_.push_back(std::move(bytes));
+  if (unsent_.size() == 1) return write_next();
+  if (unsent_bytes_ - unsent_.front().size() > kMaxUnsent) client_gone();
+}
+
+void HttpSession::write_next() {
+  arm(host_->limits.write_timeout);
+  asio::async_write(
+      socket_, asio::buffer(unsent_.front()),
+      [self = shared_from_this()](error_code error, std::size_t bytes) { self->on_piece_written(error, bytes); });
+}
+
+void HttpSession::on_piece_written(error_code error, std::size_t bytes) {
+  if (phase_ != Phase::kStreaming) return;
+  streamed_bytes_ += bytes;
+  if (error) return client_gone();
+  unsent_bytes_ -= bytes;
+  unsent_.pop_front();
+  timer_.cancel();
+  if (!unsent_.empty()) return write_next();
+  if (!ended_) return;
+  phase_ = Phase::kWriting;
+  done_with_handler();
+  log_end(static_cast<int>(response_->result_int()), streamed_bytes_);
+  next_request();
+}
+
+void HttpSession::done_with_handler() {
+  gone_ = nullptr;
+  tick_ = nullptr;
+  ticker_.cancel();
+  error_code ignored;
+  if (watching_) socket_.cancel(ignored);
+}
+
+void HttpSession::every(std::chrono::seconds interval, std::function<void()> tick) {
+  tick_ = std::move(tick);
+  tick_after(interval);
+}
+
+void HttpSession::tick_after(std::chrono::seconds interval) {
+  ticker_.expires_after(interval);
+  ticker_.async_wait([weak = weak_from_this(), interval](error_code error) {
+    const auto self = weak.lock();
+    if (error || !self || !self->tick_) return;
+    self->tick_after(interval);
+    const auto tick = self->tick_;  // may replace itself
+    tick();
+  });
 }
 
 // A socket that is closed with unread bytes sends a reset, which can overtake the reply.
@@ -355,6 +474,7 @@ void HttpSession::linger() {
 void HttpSession::close() {
   phase_ = Phase::kClosed;
   timer_.cancel();
+  ticker_.cancel();
   error_code ignored;
   socket_.close(ignored);
   leave();

@@ -1,6 +1,8 @@
 // A worker without a model. What it does with an edit is said by the prompt, and how it starts by files in the model
 // folder, so that tests decide by files alone when something happens:
 //   prompt "hold FILE"   reports a step every 5 ms until FILE exists or a cancellation comes
+//   prompt "steps"       reports three steps
+//   prompt "crash once FILE"  crashes unless FILE exists, and makes it
 //   prompt "crash", "exit 3", "garbage", "bad", "oom", "internal"
 //   any other            gives back the first picture it got; "echo": the header it got
 //   MODEL/fatal          its text is the kind of a fatal frame
@@ -104,6 +106,13 @@ class Worker {
     const std::string id = header["id"], prompt = header["prompt"];
     note("edit " + id);
     if (prompt == "crash") std::raise(SIGKILL);
+    if (prompt.starts_with("crash once ")) {
+      const fs::path file = prompt.substr(11);
+      if (!fs::exists(file)) {
+        std::ofstream(file) << "crashed";
+        std::raise(SIGKILL);
+      }
+    }
     if (prompt == "exit 3") std::_Exit(3);
     if (prompt == "garbage") {
       const std::string noise(64, '\xff');
@@ -123,6 +132,9 @@ class Worker {
         pause();
       }
     }
+    if (prompt == "steps")
+      for (int step = 1; step <= 3; ++step)
+        send({{"type", "progress"}, {"id", id}, {"step", step}, {"total", 3}, {"stage", "denoise"}});
     std::vector<std::byte> picture = frame.parts.at(0);
     if (prompt == "echo") {
       picture.clear();

@@ -110,12 +110,40 @@ std::optional<Reply> Client::read_reply(bool head_only) {
     reply.headers[name] = line.substr(colon + 2, line.size() - colon - 3);
   }
   if (reply.status == 100) return read_reply(head_only);
+  if (reply.headers.count("transfer-encoding") > 0) {
+    const auto body = read_chunks();
+    reply.body = body.value_or("");
+    return body ? std::optional(reply) : std::nullopt;
+  }
   const std::size_t size = head_only ? 0 : std::stoul(reply.headers.at("content-length"));
   while (buffer_.size() < size)
     if (!fill()) return std::nullopt;
   reply.body = buffer_.substr(0, size);
   buffer_.erase(0, size);
   return reply;
+}
+
+std::optional<std::string> Client::read_chunks() {
+  std::string body;
+  for (;;) {
+    std::size_t line;
+    while ((line = buffer_.find("\r\n")) == buffer_.npos)
+      if (!fill()) return std::nullopt;
+    const std::size_t size = std::stoul(buffer_.substr(0, line), nullptr, 16);
+    while (buffer_.size() < line + 2 + size + 2)
+      if (!fill()) return std::nullopt;
+    body += buffer_.substr(line + 2, size);
+    buffer_.erase(0, line + 2 + size + 2);
+    if (size == 0) return body;
+  }
+}
+
+bool Client::read_until(const std::string& mark) {
+  std::size_t at;
+  while ((at = buffer_.find(mark)) == buffer_.npos)
+    if (!fill()) return false;
+  buffer_.erase(0, at + mark.size());
+  return true;
 }
 
 bool Client::closed_by_server() {

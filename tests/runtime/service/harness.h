@@ -50,11 +50,13 @@ class Client {
 
   bool send(const std::string& bytes);  // false: the server closed
   std::optional<Reply> read_reply(bool head_only = false);
-  bool closed_by_server();  // waits for it
+  bool read_until(const std::string& mark);  // of what comes raw; false: it does not
+  bool closed_by_server();                   // waits for it
   void close();
 
  private:
   bool fill();
+  std::optional<std::string> read_chunks();
   int fd_;
   std::string buffer_;
 };

@@ -81,6 +81,28 @@ TEST_F(KeyedService, LimitsAKeyByRateAndQuota) {
   EXPECT_EQ(service.ask(edit("p", {}, bearer(editor))).headers.count("x-ratelimit-limit-requests"), 0u);
 }
 
+TEST_F(KeyedService, LetsCallersTakeTurns) {
+  const std::string other = new_key("--name o", file);
+  service.signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return service.log().find("\"reloaded\"") != std::string::npos; }));
+  std::vector<std::unique_ptr<Client>> clients;
+  const auto send = [&](const std::string& prompt, const std::string& key, double waiting) {
+    clients.push_back(std::make_unique<Client>(service.port()));
+    clients.back()->send(edit(prompt, {}, bearer(key)));
+    return eventually([&] { return service.metric("holdall_queue_depth ") == waiting; });
+  };
+  clients.push_back(std::make_unique<Client>(service.port()));
+  clients.back()->send(edit("hold " + (model / "release").string(), {}, bearer(editor)));
+  ASSERT_TRUE(eventually([&] { return service.metric("holdall_jobs_inflight ") == 1; }));
+  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(send("p", editor, i));
+  ASSERT_TRUE(send("p", other, 4));
+  model.write("release");
+  for (auto& client : clients) EXPECT_TRUE(client->read_reply());
+  const std::string log = model.read("log");
+  EXPECT_LT(log.find("edit 5.0"), log.find("edit 2.0")) << log;
+  EXPECT_LT(log.find("edit 2.0"), log.find("edit 3.0")) << log;
+}
+
 TEST_F(KeyedService, TakesNewKeysAndSettingsOnSighup) {
   keys("revoke --name e", file);
   const std::string fresh = new_key("--name f", file);

@@ -1,0 +1,131 @@
+#include "runtime/service/edits/edit_reply.h"
+
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "runtime/service/digest.h"
+#include "runtime/service/http/base64.h"
+
+namespace holdall::runtime::service {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kLatentPixels = 16;  // the side of what one token of the transformer stands for: VAE 8 × patch 2
+
+std::string server_timing(const StageSeconds& seconds) {
+  std::string out;
+  for (const auto& [name, time] :
+       {std::pair{"queue", seconds.queue}, std::pair{"text", seconds.text}, std::pair{"denoise", seconds.denoise},
+        std::pair{"vae", seconds.vae}, std::pair{"encode", seconds.encode}})
+    out += (out.empty() ? "" : ", ") + std::string(name) + ";dur=" + std::to_string(std::lround(time * 1000));
+  return out;
+}
+
+ordered_json usage_of(const EditResult& result) {
+  std::uint64_t tokens = 0;
+  for (const auto& picture : result.pictures)
+    tokens += static_cast<std::uint64_t>(picture.width / kLatentPixels) *
+              static_cast<std::uint64_t>(picture.height / kLatentPixels);
+  return {{"input_tokens", nullptr}, {"output_tokens", tokens}, {"total_tokens", nullptr}};
+}
+
+ordered_json description(const EditSummary& summary, const EditResult& result) {
+  const EditedPicture& first = result.pictures.front();
+  return {{"output_format", summary.format},
+          {"size", std::to_string(first.width) + "x" + std::to_string(first.height)},
+          {"quality", "auto"},
+          {"background", "opaque"},
+          {"usage", usage_of(result)}};
+}
+
+std::string_view view(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The sha256 of the pictures' sha256s, in order; of one picture, its own.
+std::string digest_of(const std::vector<std::string>& digests) {
+  if (digests.size() == 1) return digests[0];
+  std::string all;
+  for (const auto& digest : digests) all += digest;
+  return sha256_hex(all);
+}
+
+std::string digest_of(const std::vector<std::vector<std::byte>>& pictures) {
+  std::vector<std::string> digests;
+  for (const auto& picture : pictures) digests.push_back(sha256_hex(view(picture)));
+  return digest_of(digests);
+}
+
+// Everything that decides about the result besides the prompt and the pictures.
+std::string parameters_of(const EditRequest& edit) {
+  ordered_json parameters = {
+      {"n", edit.n}, {"seed", edit.seed}, {"format", name_of(edit.format)}, {"compression", edit.compression}};
+  if (edit.negative_prompt) parameters["negative_prompt"] = *edit.negative_prompt;
+  if (edit.steps) parameters["steps"] = *edit.steps;
+  if (edit.true_cfg_scale) parameters["true_cfg_scale"] = *edit.true_cfg_scale;
+  if (edit.size) parameters["size"] = {edit.size->width, edit.size->height};
+  return parameters.dump();
+}
+
+}  // namespace
+
+EditSummary summarize(const EditRequest& edit, const std::string& request_id) {
+  return {request_id,
+          sha256_hex(edit.prompt),
+          digest_of(edit.images),
+          sha256_hex(parameters_of(edit)),
+          name_of(edit.format),
+          edit.images.size(),
+          0,
+          edit.n};
+}
+
+std::string digest_of(const EditResult& result) {
+  std::vector<std::string> digests;
+  for (const auto& picture : result.pictures) digests.push_back(sha256_hex(view(picture.bytes)));
+  return digest_of(digests);
+}
+
+std::string images_json(const EditSummary& summary, const EditResult& result) {
+  // The pictures are written by hand: a JSON value would hold each of them twice more.
+  std::string text = "{\"created\":" + std::to_string(std::time(nullptr)) + ",\"data\":[";
+  for (const auto& picture : result.pictures) {
+    text += text.back() == '[' ? "{\"b64_json\":\"" : ",{\"b64_json\":\"";
+    append_base64(text, picture.bytes);
+    text += "\",\"seed\":" + std::to_string(picture.seed) + "}";
+  }
+  return text + "]," + description(summary, result).dump().substr(1);
+}
+
+HttpReply images_reply(const EditSummary& summary, const EditResult& result) {
+  HttpReply reply;
+  reply.body = images_json(summary, result);
+  reply.headers = {{"Server-Timing", server_timing(result.seconds)},
+                   {"x-queue-position", std::to_string(summary.position)}};
+  return reply;
+}
+
+std::string progress_json(const EditProgress& progress) {
+  return ordered_json{{"type", "image_edit.progress"},
+                      {"step", progress.step},
+                      {"total", progress.total},
+                      {"stage", progress.stage},
+                      {"eta_seconds", progress.eta_seconds}}
+      .dump();
+}
+
+std::string completed_json(const EditSummary& summary, const EditResult& result) {
+  const EditedPicture& picture = result.pictures.front();
+  std::string text = "{\"type\":\"image_edit.completed\",\"created_at\":" + std::to_string(std::time(nullptr)) +
+                     ",\"seed\":" + std::to_string(picture.seed) + ",\"b64_json\":\"";
+  append_base64(text, picture.bytes);
+  return text + "\"," + description(summary, result).dump().substr(1);
+}
+
+std::string error_json(const HttpError& error) {
+  return error.reply().body;
+}
+
+}  // namespace holdall::runtime::service

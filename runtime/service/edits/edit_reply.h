@@ -1,0 +1,34 @@
+// What clients are told of an edit: the images reply, and the events of a stream.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "runtime/service/edits/edit_queue.h"
+#include "runtime/service/edits/edit_request.h"
+
+namespace holdall::runtime::service {
+
+// What replies, logs and the audit need of a request after its pictures have gone to the queue.
+struct EditSummary {
+  std::string request_id, prompt_sha256, images_sha256, parameters_digest, format;
+  std::size_t images = 0, position = 0;
+  int n = 1;
+};
+
+EditSummary summarize(const EditRequest& edit, const std::string& request_id);
+
+// The sha256 of the pictures' sha256s, in order; of one picture, its own.
+std::string digest_of(const EditResult& result);
+
+// {"created":…,"data":[{"b64_json":…,"seed":…}],…}: one line.
+std::string images_json(const EditSummary& summary, const EditResult& result);
+HttpReply images_reply(const EditSummary& summary, const EditResult& result);
+
+// Data of image_edit.progress and image_edit.completed.
+std::string progress_json(const EditProgress& progress);
+std::string completed_json(const EditSummary& summary, const EditResult& result);
+// {"error":{…}}
+std::string error_json(const HttpError& error);
+
+}  // namespace holdall::runtime::service
