@@ -1,7 +1,7 @@
 # Built here, run on Debian 11 by the bundle's own libc: doctor, install, exec, run, upgrade, rollback, moving and going
 # back. Programs that the service starts run on it too; the host's do not.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
-source "$HOLDALL_SOURCE/tests/cli/debian_11_fixture.sh"
+source "$HOLDALL_SOURCE/tests/cli/debian_fixture.sh"
 glibc=$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)
 
 make_checkout src

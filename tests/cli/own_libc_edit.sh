@@ -1,7 +1,7 @@
 # The image-editing service itself, built here, on Debian 11, whose libc and libstdc++ are too old for it: its gate edits a
 # picture, and an edit there gives the same bytes as one here.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
-source "$HOLDALL_SOURCE/tests/cli/debian_11_fixture.sh"
+source "$HOLDALL_SOURCE/tests/cli/debian_fixture.sh"
 python3 - "$HOLDALL_SOURCE/manifests" >manifest.json <<'PYTHON'
 import json, os, sys
 folder = sys.argv[1]

@@ -1,7 +1,7 @@
 # A venv of this machine, packed with its interpreter and its libc, on Debian 11, which has no Python: plain tar and
 # bin/conda-unpack, holdall extract, and holdall install with exec. Compiled wheels and console scripts work.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
-source "$HOLDALL_SOURCE/tests/cli/debian_11_fixture.sh"
+source "$HOLDALL_SOURCE/tests/cli/debian_fixture.sh"
 wheels=$HOLDALL_SOURCE/build/packer-wheels
 [ -d "$wheels" ] || fail "no wheels in build/packer-wheels: run ./dev setup packer"
 /usr/bin/python3 -m venv made
