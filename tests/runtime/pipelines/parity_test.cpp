@@ -102,12 +102,11 @@ double relative_rms(const Tensor& ours, const Tensor& theirs) {
   return std::sqrt(((a - b).pow(2).mean() / b.pow(2).mean()).item<double>());
 }
 
-// What is not computed in float32 must be the same; a network's output within 1e-5; the sum of many steps within 1e-4.
+// What is not computed in float32 must be the same, all else within 1e-5 of the largest value, after many steps, too:
+// at 1e-4 an exact GELU in place of the tanh one would go unnoticed.
 double gate(const std::string& tensor) {
   if (tensor.ends_with("input_ids") || tensor == "noise" || tensor == "mask") return 0;
-  if (tensor == "sigmas" || tensor == "timesteps") return 1e-6;
-  if (tensor.ends_with("prompt_embeds") || tensor == "image_latents" || tensor == "source_latents") return 1e-5;
-  return 1e-4;
+  return tensor == "sigmas" || tensor == "timesteps" ? 1e-6 : 1e-5;
 }
 
 void print_header() {
@@ -151,6 +150,12 @@ void compare(Pipeline& pipeline, const fs::path& folder) {
   EXPECT_EQ(compared, ours.tensors->names().size()) << "the reference's tensors are not all of ours";
   EXPECT_GE(compared, 7u + static_cast<std::size_t>(ours.result.steps));
   compare_pictures(name, folder, ours.result);
+  // Between two neighbours a rounding is right or wrong.
+  const Tensor rounded = (ours.tensors->view("image") * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
+  const auto& rgb = ours.result.pictures.at(0).rgb;
+  EXPECT_TRUE(std::equal(rgb.begin(), rgb.end(), rounded.const_data_ptr<std::uint8_t>(),
+                         rounded.const_data_ptr<std::uint8_t>() + rounded.numel()))
+      << "a value is not rounded to the nearest, halves to even";
 }
 
 TEST(Parity, ComparesEveryCase) {
