@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
 
 #include "bundle/error.h"
@@ -151,8 +151,15 @@ class Repair {
   void replace(const std::vector<bundle::InstalledFile>& files, const std::set<std::string>& paths,
                const bundle::Toc& toc) {
     InstallRecord record = read_install_record(release_);
+    std::map<std::string_view, const bundle::InstalledFile*> fresh;
+    for (const bundle::InstalledFile& file : files) fresh.emplace(file.path, &file);
+    std::map<std::string_view, bundle::InstalledFile*> recorded;
+    for (bundle::InstalledFile& file : record.files)
+      if (paths.contains(file.path)) recorded.emplace(file.path, &file);
+    std::set<std::string_view> members;
     for (const bundle::Entry& entry : toc.entries) {
       if (!paths.contains(entry.path)) continue;
+      members.insert(entry.path);
       const std::string name = entry.path.substr(entry.path.rfind('/') + 1);
       const FileDescriptor from = parent(staged_, entry.path), to = parent(tree_, entry.path);
       struct stat status {};
@@ -161,24 +168,22 @@ class Repair {
       disk_.replace({from.get(), name}, {to.get(), name});
       disk_.sync(to.get(), entry.path);
       if (entry.type != bundle::EntryType::kRegular) continue;
-      for (const bundle::InstalledFile& file : files)
-        if (file.path == entry.path)
-          for (bundle::InstalledFile& recorded : record.files)
-            if (recorded.path == file.path) recorded = with_times_of(file, to, name);
+      const auto made = fresh.find(entry.path);
+      const auto known = recorded.find(entry.path);
+      if (made != fresh.end() && known != recorded.end()) *known->second = with_times_of(*made->second, to, name);
     }
     for (const auto& [path, target] : record.links) {  // to the bundle's libc: no member has them
-      if (!paths.contains(path) || std::ranges::find(toc.entries, path, &bundle::Entry::path) != toc.entries.end())
-        continue;
+      if (!paths.contains(path) || members.contains(path)) continue;
       const FileDescriptor folder = parent(tree_, path);
       const Place link{folder.get(), path.substr(path.rfind('/') + 1)};
       disk_.remove_tree(link);
       disk_.make_link(target, link);
       disk_.sync(folder.get(), path);
     }
-    const Place fresh{staged_.get(), kInstallRecordName};
-    disk_.remove_tree(fresh);
-    disk_.write_file(fresh, to_json(record));
-    disk_.replace(fresh, {release_.get(), kInstallRecordName});
+    const Place written{staged_.get(), kInstallRecordName};
+    disk_.remove_tree(written);
+    disk_.write_file(written, to_json(record));
+    disk_.replace(written, {release_.get(), kInstallRecordName});
     disk_.sync(release_.get(), id_);
   }
 

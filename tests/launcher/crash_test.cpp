@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "launcher/collect.h"
+#include "launcher/repair.h"
 #include "tests/launcher/store_fixture.h"
 
 namespace holdall::launcher {
@@ -103,6 +104,27 @@ TEST_F(Crash, InstallIsWholeOrAbsent) {
                     if (!open().releases().empty()) whole();
                   },
                   whole);
+}
+
+TEST_F(Crash, ARepairLeavesWholeFilesAndEndsWhenItIsRunAgain) {
+  const Bytes archive = testing::bundle_of("1.0.0");
+  good_version("0.9.0");
+  const std::string id = install_version("1.0.0");
+  const fs::path tree = open().tree(id), file = temporary_.path() / "demo.tar.zst";
+  std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(archive.data()), std::ssize(archive));
+  const std::string run = testing::read(tree / "bin/run"), data = testing::read(tree / "lib/data");
+  fs::remove(tree / "bin/run");
+  std::ofstream(tree / "lib/data") << "broken";
+  fs::remove(tree / "lib/link");
+  fs::create_symlink("elsewhere", tree / "lib/link");
+  at_every_change([&](Store& store, const StoreLock& held) { repair(store, held, id, Source::open(file), {}); },
+                  [&] {
+                    const std::string now = testing::read(tree / "lib/data");
+                    EXPECT_TRUE(now == "broken" || now == data) << "half a file";
+                    EXPECT_TRUE(!fs::exists(tree / "bin/run") || testing::read(tree / "bin/run") == run)
+                        << "half a file";
+                  },
+                  [&] { EXPECT_EQ(open().check_release(id, true), std::vector<std::string>{}); });
 }
 
 TEST_F(Crash, AReleaseIsNeverThereWithoutItsVersionFloor) {
