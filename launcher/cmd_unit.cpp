@@ -25,6 +25,7 @@ struct UnitOptions {
   CommonOptions common;
   std::string kind;
   std::string image = "debian:12-slim";
+  bool system = false;
 };
 
 UnitFacts facts_of(const UnitOptions& options) {
@@ -49,6 +50,9 @@ UnitFacts facts_of(const UnitOptions& options) {
   facts.node = host.nodename;
   facts.user = ::getuid();
   facts.group = ::getgid();
+  if (options.system && options.kind != "systemd")
+    throw Error(ErrorKind::kUsage, "cannot use --system with '" + options.kind + "': it is for systemd");
+  facts.manager = options.system ? Manager::kSystem : Manager::kUser;
   return facts;
 }
 
@@ -64,13 +68,15 @@ void print_unit(const UnitOptions& options) {
 void add_unit(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<UnitOptions>();
   CLI::App* command = app.add_subcommand(
-      "unit",
-      "print what starts the service elsewhere: a systemd user unit, a Slurm batch script, a Kubernetes manifest");
+      "unit", "print what starts the service elsewhere: a systemd unit, a Slurm batch script, a Kubernetes manifest");
   command->add_option("KIND", options->kind, "systemd, slurm or kubernetes")
       ->required()
       ->check(CLI::IsMember({"systemd", "slurm", "kubernetes"}));
   command->add_option("--image", options->image,
                       "kubernetes: the image whose libraries stand in for the host's [debian:12-slim]");
+  command->add_flag(
+      "--system", options->system,
+      "systemd: a unit for the system's, started at boot as the store's owner, instead of the user's own");
   add_common_options(*command, options->common);
   command->callback([options] { print_unit(*options); });
 }

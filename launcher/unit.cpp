@@ -84,23 +84,33 @@ std::uint64_t mebibytes(std::uint64_t bytes) {
 }  // namespace
 
 std::string systemd_unit(const UnitFacts& facts) {
+  const bool system = facts.manager == Manager::kSystem;
   std::ostringstream out;
-  out << "# Without root:\n"
-         "#   holdall unit systemd --name "
-      << facts.name << " >~/.config/systemd/user/" << facts.name
-      << ".service\n"
-         "#   systemctl --user daemon-reload && systemctl --user enable --now "
-      << facts.name
-      << "\n"
-         "#   loginctl enable-linger    # once: it also runs while nobody is logged in\n"
-         "# New versions come by 'holdall upgrade' and 'holdall rollback', not by a restart: the port stays open.\n"
+  if (system)
+    out << "# As the owner of the store, who is all that the service runs as:\n"
+           "#   holdall unit systemd --system --name "
+        << facts.name << " | sudo tee /etc/systemd/system/" << facts.name
+        << ".service\n"
+           "#   sudo systemctl daemon-reload && sudo systemctl enable --now "
+        << facts.name << "\n";
+  else
+    out << "# Without root:\n"
+           "#   holdall unit systemd --name "
+        << facts.name << " >~/.config/systemd/user/" << facts.name
+        << ".service\n"
+           "#   systemctl --user daemon-reload && systemctl --user enable --now "
+        << facts.name
+        << "\n"
+           "#   loginctl enable-linger    # once: it also runs while nobody is logged in\n";
+  out << "# New versions come by 'holdall upgrade' and 'holdall rollback', not by a restart: the port stays open.\n"
          "[Unit]\n"
          "Description="
-      << facts.name
-      << ", kept running by holdall\n\n"
-         "[Service]\n"
-         "Type=notify\n"
-         "NotifyAccess=main\n"
+      << facts.name << ", kept running by holdall\n";
+  if (system) out << "Wants=network-online.target\nAfter=network-online.target\n";
+  out << "\n[Service]\n"
+         "Type=notify\n";
+  if (system) out << "User=" << facts.user << "\nGroup=" << facts.group << "\n";
+  out << "NotifyAccess=main\n"
          "ExecStart="
       << joined(command_of(facts, "start"), for_systemd)
       << "\n"
@@ -120,7 +130,8 @@ std::string systemd_unit(const UnitFacts& facts) {
          "OOMPolicy=continue\n"
          "NoNewPrivileges=yes\n\n"
          "[Install]\n"
-         "WantedBy=default.target\n";
+         "WantedBy="
+      << (system ? "multi-user" : "default") << ".target\n";
   return out.str();
 }
 

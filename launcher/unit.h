@@ -11,6 +11,9 @@
 
 namespace holdall::launcher {
 
+// Whose systemd a unit is for.
+enum class Manager { kUser, kSystem };
+
 struct UnitFacts {
   std::string program;      // absolute path of holdall
   std::string root, name;   // of the store; the root absolute
@@ -20,10 +23,11 @@ struct UnitFacts {
   ServiceOptions service;
   uid_t user = 0;
   gid_t group = 0;
+  Manager manager = Manager::kUser;
 };
 
-// A user unit of Type=notify: SIGTERM goes to holdall alone, which lets the service finish its requests; what is left
-// after its drain timeout is killed.
+// A unit of Type=notify, for the user's own systemd or for the system's, which starts it at boot as `user`: SIGTERM
+// goes to holdall alone, which lets the service finish its requests; what is left after its drain timeout is killed.
 std::string systemd_unit(const UnitFacts& facts);
 
 // A batch script that becomes holdall. Slurm's signal comes as long before the time limit as a drain may take.

@@ -25,6 +25,16 @@ mkdir runtime
 holdall unit systemd >demo.service
 systemd-analyze verify --user --man=no ./demo.service >verify 2>&1 || { cat verify demo.service >&2; fail "systemd refuses it"; }
 [ ! -s verify ] || fail "systemd says: $(cat verify)"
+# The system's, which runs it as who owns the store.
+holdall unit systemd --system >system.service
+mkdir system && cp system.service system/demo.service
+systemd-analyze verify --man=no ./system/demo.service >verify 2>&1 || { cat verify system.service >&2; fail "systemd refuses it"; }
+[ ! -s verify ] || fail "systemd says: $(cat verify)"
+for line in "User=$(id -u)" "Group=$(id -g)" After=network-online.target WantedBy=multi-user.target Type=notify; do
+  grep -qx "$line" system.service || fail "no $line in $(cat system.service)"
+done
+! grep -q '^User=' demo.service || fail "a user's unit names a user"
+expect 2 holdall unit slurm --system
 mkdir broken
 sed 's|^ExecStart=[^ ]*|ExecStart=/nonexistent/holdall|' demo.service >broken/demo.service
 if systemd-analyze verify --user --man=no broken/demo.service >verify 2>&1; then fail "the check cannot fail"; fi
