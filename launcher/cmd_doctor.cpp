@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
 #include "launcher/doctor.h"
@@ -21,6 +22,7 @@ struct Options {
   CommonOptions common;
   std::string source;
   DoctorOptions doctor;
+  bool names_libc = false;  // on the command line
   FetchOptions fetch;
 };
 
@@ -45,7 +47,7 @@ int run_doctor(const Options& given) {
   check_folder(options.sysroot);
   std::optional<Source> source;
   if (!given.source.empty()) source = Source::open(given.source, given.fetch);
-  if (source) require_libc(source->info(), options.libc);
+  if (source && given.names_libc) require_libc(source->info(), options.libc);
 
   const Diagnosis diagnosis = diagnose(source ? &source->info() : nullptr, options);
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
@@ -69,7 +71,10 @@ void add_doctor(CLI::App& app, CommandResult& result) {
   add_libc_option(*command, options->doctor.libc);
   add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
-  command->callback([options, &result] { result.exit_code = run_doctor(*options); });
+  command->callback([options, command, &result] {
+    options->names_libc = bundle::is_named(*command, "--libc");
+    result.exit_code = run_doctor(*options);
+  });
 }
 
 }  // namespace holdall::launcher

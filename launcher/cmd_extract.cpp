@@ -8,6 +8,7 @@
 #include <memory>
 #include <system_error>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "bundle/extract.h"
 #include "launcher/commands.h"
@@ -30,6 +31,7 @@ struct ExtractCommandOptions {
   CommonOptions common;
   std::string source, folder;
   LibcWish libc = LibcWish::kAuto;
+  bool names_libc = false;  // on the command line
   TrustOptions trust;
   FetchOptions fetch;
 };
@@ -86,7 +88,7 @@ void extract_source(const ExtractCommandOptions& options) {
   if (source.kind() != SourceKind::kRemote) trusted = check_trust(source, options.trust, options.common.verbosity);
   if (!source.warning().empty() && options.common.verbosity != Verbosity::kQuiet)
     std::cerr << "warning: " << source.warning() << '\n';
-  require_libc(source.info(), options.libc);
+  if (options.names_libc) require_libc(source.info(), options.libc);
   const InterruptGuard interrupt;
   Destination destination(options.folder);
   SpoolLimits limits;
@@ -124,7 +126,10 @@ void add_extract(CLI::App& app, CommandResult& /*result*/) {
   add_trust_options(*command, options->trust);
   add_fetch_options(*command, options->fetch);
   add_common_options(*command, options->common);
-  command->callback([options] { extract_source(*options); });
+  command->callback([options, command] {
+    options->names_libc = bundle::is_named(*command, "--libc");
+    extract_source(*options);
+  });
 }
 
 }  // namespace holdall::launcher

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
 #include "launcher/interrupt.h"
@@ -22,6 +23,7 @@ using bundle::ErrorKind;
 struct RelocateCommandOptions {
   std::string folder, prefix;
   LibcWish libc = LibcWish::kAuto;
+  bool names_libc = false;  // on the command line
   bool undo = false, skip_changed = false, json = false, quiet = false;
 };
 
@@ -45,7 +47,7 @@ RelocateResult relocate(const RelocateCommandOptions& options, const std::string
   RelocateOptions how;
   if (!options.undo) how.prefix = destination(options, folder);
   how.choose_libc = [&](const bundle::BundleInfo* info, bundle::LibcChoice now) {
-    if (info == nullptr && options.libc == LibcWish::kBundled)
+    if (info == nullptr && options.libc == LibcWish::kBundled && options.names_libc)
       throw Error(ErrorKind::kUsage, "'" + folder + "' brings no C library of its own: leave out --libc bundled");
     if (info == nullptr) return bundle::LibcChoice::kHost;
     // What it was installed with goes on serving it.
@@ -96,14 +98,18 @@ void add_relocate(CLI::App& app, CommandResult& /*result*/) {
   command->add_option("--prefix", options->prefix, "where the tree will live [where it lies]")
       ->excludes(command->get_option("--undo"));
   command->add_flag("--json", options->json, "result as JSON");
-  command->callback([options] { run_relocate(*options); });
+  command->callback([options, command] {
+    options->names_libc = bundle::is_named(*command, "--libc");
+    run_relocate(*options);
+  });
 }
 
 void add_unpack_of_conda(CLI::App& app, CommandResult& /*result*/) {
   auto options = std::make_shared<RelocateCommandOptions>();
   app.description("Puts the tree that this program lies in right for its place; again after each move.");
   add_relocate_options(app, *options);
-  app.callback([options] {
+  app.callback([options, &app] {
+    options->names_libc = bundle::is_named(app, "--libc");
     const fs::path program = real_folder("/proc/self/exe");
     relocate(*options, program.parent_path().parent_path().string());
   });

@@ -62,7 +62,8 @@ Diagnosis diagnose(const bundle::BundleInfo* info, const DoctorOptions& options)
 // What programs of the bundle are to run on here: diagnose() says the same, among all else.
 bundle::LibcChoice choose_libc(const bundle::BundleInfo& info, LibcWish wish);
 
-// Throws Error{kUsage} if the bundle's own libc is wished for and it brings none.
+// Throws Error{kUsage} if the bundle's own libc is wished for and it brings none. (Where only the environment wishes
+// for it, that is for bundles that have one: do not ask.)
 void require_libc(const bundle::BundleInfo& info, LibcWish wish);
 
 // The text that people read: one block per finding, the verdict last.

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/doctor.h"
 #include "launcher/fetch_options.h"
@@ -33,6 +34,7 @@ bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& 
 }  // namespace
 
 void add_obtain_options(CLI::App& command, ObtainOptions& options) {
+  options.command = &command;
   command
       .add_option(
           "SOURCE", options.source,
@@ -61,7 +63,7 @@ Obtained obtain(const ObtainOptions& options) {
   if (!source.warning().empty() && options.common.verbosity != Verbosity::kQuiet)
     std::cerr << "warning: " << source.warning() << '\n';
   if (options.check) options.check(source.info());
-  require_libc(source.info(), options.libc);
+  if (bundle::is_named(*options.command, "--libc")) require_libc(source.info(), options.libc);
   const bundle::LibcChoice libc = examine(source.info(), options);
   if (options.examined) options.examined();
   interrupt.check();

@@ -17,6 +17,7 @@ struct ObtainOptions {
   std::string source;
   bool allow_cpu = false;
   LibcWish libc = LibcWish::kAuto;
+  const CLI::App* command = nullptr;  // that has these options
   TrustOptions trust;
   FetchOptions fetch;
   std::uint64_t max_size = 0;                            // of standard input, bytes; 0: any

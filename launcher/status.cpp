@@ -7,6 +7,7 @@
 
 #include "bundle/error.h"
 #include "launcher/disk.h"
+#include "launcher/install_record.h"
 #include "launcher/supervisor.h"
 
 namespace holdall::launcher {
@@ -81,6 +82,7 @@ std::string to_json(const ServiceStatus& status) {
       {"last_error", status.last_error ? ordered_json(*status.last_error) : ordered_json(nullptr)},
       {"health_url", known(status.health_url)},
       {"supervisor_pid", known(status.supervisor_pid)},
+      {"libc", status.libc ? ordered_json(bundle::libc_name(*status.libc)) : ordered_json(nullptr)},
       {"canary", status.canary ? canary_json(*status.canary) : ordered_json(nullptr)}};
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -103,6 +105,7 @@ std::string status_text(const std::string& text) try {
   line("health      ", "health_url");
   line("pid         ", "pid");
   if (!json.at("since").is_null()) result += "  since       " + utc_time(json["since"].get<std::int64_t>()) + "\n";
+  if (json.at("libc") == "bundled") result += "  libc        the bundle's own\n";
   if (const ordered_json& canary = json.at("canary"); !canary.is_null()) {
     result += "  canary      " + word(canary.at("release")) + ", " + canary.at("percent").dump() + " % of connections";
     result += canary.at("seconds_left").is_null()
@@ -121,12 +124,20 @@ bool is_ready(const std::string& text) {
   return json.is_object() && json.value("ready", false);
 }
 
+std::optional<bundle::LibcChoice> libc_of(const Store& store, const std::string& release) try {
+  const bundle::FileDescriptor releases = open_folder({store.directory_fd(), "releases"});
+  return read_install_record(open_folder({releases.get(), release})).libc;
+} catch (const bundle::Error&) {
+  return std::nullopt;  // damaged: verify says how
+}
+
 ServiceStatus stopped_status(const Store& store) {
   ServiceStatus status;
   status.name = service_name(store);
   status.state = "stopped";
   status.generation = store.current();
   status.good = status.generation && store.passed_gate(status.generation->number);
+  if (status.generation) status.libc = libc_of(store, status.generation->release);
   // A report older than what is current has been dealt with.
   const auto newest = newest_bad_report(store);
   const std::uint64_t current = status.generation ? status.generation->number : 0;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "bundle/relocation.h"
 #include "launcher/store.h"
 
 namespace holdall::launcher {
@@ -15,9 +16,10 @@ struct ServiceStatus {
   std::string name;
   std::string state;  // stopped, starting, warming, running, draining, rolling_back, failed
   std::optional<Generation> generation;
-  bool good = false;                  // the generation has passed its gate
-  pid_t pid = 0, supervisor_pid = 0;  // 0: none
-  std::string url, health_url;        // empty: none
+  std::optional<bundle::LibcChoice> libc;  // that its release runs on; absent: not known
+  bool good = false;                       // the generation has passed its gate
+  pid_t pid = 0, supervisor_pid = 0;       // 0: none
+  std::string url, health_url;             // empty: none
   bool ready = false;
   std::int64_t since = 0;  // of the state, seconds since the epoch; 0: not known
   std::optional<std::string> last_error;
@@ -44,6 +46,9 @@ bool is_ready(const std::string& json);
 
 // What the store alone says: stopped, or failed if the last activation failed its gate.
 ServiceStatus stopped_status(const Store& store);
+
+// Of an installed release; nullopt if its record cannot be read.
+std::optional<bundle::LibcChoice> libc_of(const Store& store, const std::string& release);
 
 // The last part of the store's path.
 std::string service_name(const Store& store);

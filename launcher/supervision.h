@@ -141,7 +141,7 @@ class Supervision {
   void take_back(std::uint64_t client);
   void finish_swap(const std::optional<std::string>& failure);
   void refuse(std::uint64_t client, bundle::ErrorKind kind, const std::string& message);
-  std::string status() const;
+  std::string status();
   std::string state() const;
   void report(const std::string& stage, const std::string& release, const std::string& detail, double seconds = 0);
   void note_error(const std::string& message);
@@ -172,6 +172,7 @@ class Supervision {
   Clock::time_point retry_at_;  // of what waits for the store's lock
   std::optional<Clock::time_point> lock_wanted_;
   std::optional<std::string> last_error_;
+  std::pair<std::string, std::optional<bundle::LibcChoice>> libc_;  // of a release, for status()
   std::string state_ = "starting";
   std::int64_t since_ = 0;
 };

@@ -195,12 +195,18 @@ std::string Supervision::state() const {
   return next_ && next_->at > Clock::now() ? "failed" : "starting";
 }
 
-std::string Supervision::status() const {
+std::string Supervision::status() {
   ServiceStatus status;
   status.name = service_name(store_);
   status.state = state_;
   status.generation = serving_ ? serving_->generation : candidate_ ? candidate_->generation : store_.current();
   status.good = status.generation && store_.passed_gate(status.generation->number);
+  if (status.generation) {
+    // The record is as long as the release has files, and does not change while it is in use.
+    if (libc_.first != status.generation->release)
+      libc_ = {status.generation->release, libc_of(store_, status.generation->release)};
+    status.libc = libc_.second;
+  }
   status.pid = serving_ ? serving_->process.pid() : candidate_ ? candidate_->process.pid() : 0;
   status.supervisor_pid = ::getpid();
   status.url = http_->url();

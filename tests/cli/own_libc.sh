@@ -118,6 +118,7 @@ expect 0 on_host ./holdall upgrade svc-1.0.1.tar.zst
 expect 0 on_host ./holdall rollback
 expect 0 on_host ./holdall status --json
 grep -q "\"release\":\"$id\"" out && grep -q '"ready":true' out || { cat out >&2; fail "not back on the first release"; }
+grep -q '"libc":"bundled"' out || { cat out >&2; fail "status does not tell the libc"; }
 pid=$(sed -n 's/.*"pid":\([0-9]*\),.*/\1/p' out)
 grep -q "$tree/libc/libc.so.6" "/proc/$pid/maps" || fail "the service does not run on the bundle's libc"
 ! grep -o '/[^ ]*\.so[^ ]*' "/proc/$pid/maps" | grep -vF "$tree/" || fail "the service has libraries of the host"
