@@ -11,19 +11,20 @@ namespace holdall::bundle {
 // For the thread that makes it, which must also destroy it.
 class Utf8Locale {
  public:
-  Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_ == nullptr) throw Error(ErrorKind::kInternal, "cannot use locale 'C.UTF-8': the C library has none");
-    previous_ = uselocale(locale_);
-  }
+  Utf8Locale() : previous_(uselocale(utf8())) {}
   Utf8Locale(const Utf8Locale&) = delete;
   Utf8Locale& operator=(const Utf8Locale&) = delete;
-  ~Utf8Locale() {
-    uselocale(previous_);
-    freelocale(locale_);
-  }
+  ~Utf8Locale() { uselocale(previous_); }
 
  private:
-  locale_t locale_, previous_ = nullptr;
+  // The process has one: to make it takes longer than to write a header.
+  static locale_t utf8() {
+    static const locale_t made = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    if (made == nullptr) throw Error(ErrorKind::kInternal, "cannot use locale 'C.UTF-8': the C library has none");
+    return made;
+  }
+
+  const locale_t previous_;
 };
 
 }  // namespace holdall::bundle
