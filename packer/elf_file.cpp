@@ -209,12 +209,15 @@ int ElfFile::x86_level() const {
   return level;
 }
 
+bool is_elf(const ReadableFile& file) {
+  std::array<char, SELFMAG> magic{};
+  return file.read_some(0, std::as_writable_bytes(std::span(magic))) == magic.size() &&
+         std::memcmp(magic.data(), ELFMAG, SELFMAG) == 0;
+}
+
 bool has_elf_magic(const std::string& path) noexcept {
   try {
-    std::array<char, SELFMAG> magic{};
-    const InputFile file(path);
-    return file.read_some(0, std::as_writable_bytes(std::span(magic))) == magic.size() &&
-           std::memcmp(magic.data(), ELFMAG, SELFMAG) == 0;
+    return is_elf(InputFile(path));
   } catch (const bundle::Error&) {
     return false;
   }

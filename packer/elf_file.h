@@ -83,8 +83,9 @@ class ElfFile {
   std::uint64_t strings_offset_ = 0, strings_size_ = 0;
 };
 
-// Does the file begin with ELF's magic bytes? False for what cannot be read.
+// Does the file begin with ELF's magic bytes? By its path, false for what cannot be read; else throws as the file does.
 bool has_elf_magic(const std::string& path) noexcept;
+bool is_elf(const ReadableFile& file);
 
 // What the closure and the requirements want to know of a file.
 struct ElfInfo {

@@ -1,6 +1,5 @@
 #include "packer/host_needs.h"
 
-#include <list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -8,63 +7,93 @@
 #include "bundle/error.h"
 #include "packer/fatbin.h"
 #include "packer/glibc_family.h"
+#include "packer/in_parallel.h"
+#include "packer/packed_file.h"
 #include "packer/requirements.h"
 
 namespace holdall::packer {
 namespace {
 
-struct PlugIn {
-  ElfFile file;
-  ElfInfo info;
+using StartUp = std::map<std::string, StartUpElf>;
+
+// A file that something of the host's must suit.
+struct Candidate {
+  PlannedMember* member = nullptr;
+  const StartUpElf* start_up = nullptr;  // or nothing: it may be loaded by something
+  std::optional<ElfInfo> plug_in{};
+  Kernels kernels{};
 };
 
-// nullopt: no ELF, an object file, of another class or processor: bytes like others. `machine` 0: any.
-std::optional<PlugIn> plug_in(const PlannedMember& member, std::uint16_t machine) {
-  if (member.entry.path.find("glibc-hwcaps/") != std::string::npos || !has_elf_magic(member.source)) return {};
-  try {
-    ElfFile file(member.source);
-    ElfInfo info = describe(file);
-    if (machine == 0 || info.machine == machine) return PlugIn{std::move(file), std::move(info)};
-  } catch (const bundle::Error&) {
-    return std::nullopt;
+// Variants for newer processors are for those who have one; an own libc is never the host's affair.
+bool may_count(const PackPlan& plan, const PlannedMember& member) {
+  return member.entry.layer != "model" && member.entry.path.find("glibc-hwcaps/") == std::string::npos &&
+         !(plan.info.requires_host.libc && member.entry.path.starts_with(kLibcFolder + std::string("/")));
+}
+
+std::vector<Candidate> candidates(PackPlan& plan, const StartUp& start_up) {
+  std::vector<Candidate> result;
+  for (PlannedMember& member : plan.members) {
+    if (member.entry.type != bundle::EntryType::kRegular || member.source.empty()) continue;
+    const auto known = start_up.find(member.entry.path);
+    if (known != start_up.end())
+      result.push_back({.member = &member, .start_up = &known->second});
+    else if (may_count(plan, member) && member.magic != ElfMagic::kAbsent)
+      result.push_back({.member = &member});
   }
-  return std::nullopt;
+  return result;
+}
+
+// No ELF, an object file, one of another class: bytes like others.
+void examine(Candidate& candidate) {
+  const Text& source = candidate.member->source;
+  if (candidate.start_up != nullptr) {
+    candidate.kernels = kernels_of(ElfFile(source));
+    return;
+  }
+  const bool elf = is_elf(*candidate.member);
+  candidate.member->magic = elf ? ElfMagic::kPresent : ElfMagic::kAbsent;  // so that nobody looks again
+  if (!elf) return;
+  std::optional<ElfFile> file;
+  try {
+    file.emplace(source);
+    candidate.plug_in = describe(*file);
+  } catch (const bundle::Error&) {
+    return;
+  }
+  candidate.kernels = kernels_of(*file);
 }
 
 }  // namespace
 
-void derive_host_needs(PackPlan& plan, const std::map<std::string, StartUpElf>& start_up, Device device) {
-  std::list<ElfInfo> plug_ins;
-  std::list<Kernels> kernels;
+void derive_host_needs(PackPlan& plan, const StartUp& start_up, const HostNeedsOptions& options) {
+  std::vector<Candidate> found = candidates(plan, start_up);
+  in_parallel(found.size(), options.threads, [&](std::size_t i) {
+    if (options.check) options.check();
+    examine(found[i]);
+  });
   std::vector<PackedElf> files;
-  const bool own_libc = plan.info.requires_host.libc.has_value();
   std::uint16_t machine = start_up.empty() ? 0 : start_up.begin()->second.elf->machine;
-  for (PlannedMember& member : plan.members) {
-    if (member.entry.type != bundle::EntryType::kRegular || member.source.empty()) continue;
+  for (const Candidate& candidate : found) {
+    PlannedMember& member = *candidate.member;
     PackedElf file{.path = member.entry.path};
-    if (const auto known = start_up.find(member.entry.path); known != start_up.end()) {
-      file.elf = known->second.elf;
-      file.gates = !known->second.on_demand && !member.entry.vendor;
-      kernels.push_back(kernels_of(ElfFile(member.source)));
+    if (candidate.start_up != nullptr) {
+      file.elf = candidate.start_up->elf;
+      file.gates = !candidate.start_up->on_demand && !member.entry.vendor;
+    } else if (candidate.plug_in && (machine == 0 || candidate.plug_in->machine == machine)) {
+      file.elf = &*candidate.plug_in;
+      machine = file.elf->machine;
     } else {
-      if (member.entry.layer == "model" || (own_libc && member.entry.path.starts_with(kLibcFolder + std::string("/"))))
-        continue;
-      auto found = plug_in(member, machine);
-      if (!found) continue;
-      machine = found->info.machine;
-      kernels.push_back(kernels_of(found->file));
-      plug_ins.push_back(std::move(found->info));
-      file.elf = &plug_ins.back();
+      continue;
     }
-    file.kernels = &kernels.back();
-    if (bundle::KernelCoverage targets = all_targets(kernels.back()); !targets.empty())
+    file.kernels = &candidate.kernels;
+    if (bundle::KernelCoverage targets = all_targets(candidate.kernels); !targets.empty())
       member.entry.kernels = std::move(targets);
-    if (!kernels.back().fault.empty()) {
-      plan.warnings.push_back("the kernels of '" + member.source + "' cannot be read: " + kernels.back().fault);
+    if (!candidate.kernels.fault.empty()) {
+      plan.warnings.push_back("the kernels of '" + member.source + "' cannot be read: " + candidate.kernels.fault);
     }
     files.push_back(file);
   }
-  const bundle::Requirements derived = derive_requirements(files, device);
+  const bundle::Requirements derived = derive_requirements(files, options.device);
   bundle::Requirements& needs = plan.info.requires_host;
   needs.arch = derived.arch;
   needs.cpu_level = derived.cpu_level;

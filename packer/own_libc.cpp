@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -41,12 +40,6 @@ bool is_nvidia_program(std::string_view path) {
                                                           "cuobjdump", "nvdisasm",        "cicc", "cudafe++"};
   return path.find("/nvidia/") != path.npos ||
          std::ranges::find(kTools, path.substr(path.rfind('/') + 1)) != kTools.end();
-}
-
-bool is_elf(const ReadableFile& file) {
-  std::array<char, SELFMAG> magic{};
-  return file.read_some(0, std::as_writable_bytes(std::span(magic))) == magic.size() &&
-         std::memcmp(magic.data(), ELFMAG, SELFMAG) == 0;
 }
 
 // nullopt: bytes like others.

@@ -1,6 +1,7 @@
 #include "packer/packed_file.h"
 
 #include "packer/elf/edited_file.h"
+#include "packer/elf_file.h"
 
 namespace holdall::packer {
 
@@ -17,6 +18,10 @@ PackedFile packed_file(const PlannedMember& member) {
   }
   if (!member.splices.empty()) file.bytes = std::make_shared<const SplicedFile>(file.bytes, member.splices);
   return file;
+}
+
+bool is_elf(const PlannedMember& member) noexcept {
+  return member.magic == ElfMagic::kUnknown ? has_elf_magic(member.source) : member.magic == ElfMagic::kPresent;
 }
 
 }  // namespace holdall::packer

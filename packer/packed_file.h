@@ -17,4 +17,7 @@ struct PackedFile {
 // changed_while_packed() for an input that is not as it was found.
 PackedFile packed_file(const PlannedMember& member);
 
+// Of its source: as the plan has it, or found by looking. False for what cannot be read.
+bool is_elf(const PlannedMember& member) noexcept;
+
 }  // namespace holdall::packer

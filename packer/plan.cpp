@@ -376,7 +376,8 @@ class Planner {
     for (const PackedLibrary& library : closure.libraries) {
       start_up["lib/" + library.name] = {.elf = &library.elf, .on_demand = library.on_demand};
     }
-    derive_host_needs(plan_, start_up, manifest_.device);
+    derive_host_needs(plan_, start_up,
+                      {.device = manifest_.device, .threads = options_.threads, .check = options_.check});
     info.requires_host.memory_bytes = manifest_.memory_bytes;
     info.requires_host.gpu_memory_bytes = manifest_.gpu_memory_bytes;
     // Where nobody has measured it: the weights must fit, at least.

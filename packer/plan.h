@@ -39,6 +39,9 @@ struct PlannedEntry {
   operator bundle::Entry() const;  // NOLINT(google-explicit-constructor): for the writer
 };
 
+// Whether a file begins with ELF's magic bytes, as far as somebody has looked.
+enum class ElfMagic : std::uint8_t { kUnknown, kAbsent, kPresent };
+
 struct PlannedMember {
   PlannedEntry entry;
   Text source;  // the input file of a regular member; empty: `contents` are its bytes
@@ -49,6 +52,7 @@ struct PlannedMember {
   Box<bundle::Digest> expected;            // as packed: what its RECORD says, or what relocation relies on
   Box<bundle::Digest> brought;             // of one packed as it is, what its package brought: it may be edited since
   Text package;                            // that brought it, "torch-2.13.0"; empty: none is known
+  ElfMagic magic = ElfMagic::kUnknown;     // of `source`
   bool conda_record = false;               // of a conda environment's conda-meta
   bool sbom = false;                       // this archive's; always the last member
   std::optional<std::size_t> sbom_digest;  // where its `contents` want the digest that this member will have

@@ -43,7 +43,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
   Faults faults;
   refuse_collisions(plan, faults);
   faults.report();
-  derive_host_needs(plan, {}, Device::kCpu);
+  derive_host_needs(plan, {}, {.threads = options.threads, .check = check});
   count_members(plan);
   add_build_prefixes(plan, collection);
   add_build_machine(plan, machine);

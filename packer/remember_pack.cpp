@@ -1,5 +1,6 @@
 #include "packer/remember_pack.h"
 
+#include "packer/packed_file.h"
 #include "packer/remember_plan.h"
 
 namespace holdall::packer {
@@ -49,7 +50,8 @@ void RememberPack::note(const std::vector<PlannedMember>& members) const {
     frames = frames.subspan(own.size());
     if (next == packed_.end() || next->index + 1 != i) return;  // the first entry is bundle.json
     const PlannedMember& member = members[next->index];
-    RememberedFile file{.identity = next->identity, .edit = name_of(member.edit), .packed = entry.digest};
+    RememberedFile file{
+        .identity = next->identity, .elf = is_elf(member), .edit = name_of(member.edit), .packed = entry.digest};
     if (!member.edit)
       file.original = entry.digest;
     else if (entry.elf)

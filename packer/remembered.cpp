@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bundle/atomic_file.h"
+#include "bundle/byte_order.h"
 #include "bundle/error.h"
 #include "packer/input_file.h"
 
@@ -19,8 +20,9 @@ using bundle::Error;
 using bundle::ErrorKind;
 using nlohmann::json;
 
+// The file: a line of JSON, then records in little-endian binary: a plan of a million files is to be read in a second.
 constexpr const char* kMagic = "holdall-pack remembers";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 // Kernels tick at least a hundred times a second, and the coarsest filesystem (FAT) has times of two seconds.
 constexpr std::int64_t kRecent = 3'000'000'000;
@@ -29,32 +31,104 @@ json json_of(const FileIdentity& identity) {
   return {identity.device, identity.inode, identity.size, identity.mtime_ns, identity.ctime_ns};
 }
 
-json line_of(const std::string& source, const RememberedFile& file) {
-  json chunks = json::array();
-  for (const bundle::KnownChunk& chunk : file.chunks)
-    chunks.push_back({chunk.size, bundle::to_hex(chunk.digest), chunk.zeros, bundle::to_hex(chunk.frame)});
-  return {source,    json_of(file.identity),      file.original ? json(bundle::to_hex(*file.original)) : json(),
-          file.edit, bundle::to_hex(file.packed), chunks};
+FileIdentity identity_of(const json& value) {
+  return {.device = value.at(0),
+          .inode = value.at(1),
+          .size = value.at(2),
+          .mtime_ns = value.at(3),
+          .ctime_ns = value.at(4)};
 }
 
-std::pair<std::string, RememberedFile> file_of(const json& line) {
-  RememberedFile file;
-  const json& identity = line.at(1);
-  file.identity = {.device = identity.at(0),
-                   .inode = identity.at(1),
-                   .size = identity.at(2),
-                   .mtime_ns = identity.at(3),
-                   .ctime_ns = identity.at(4)};
-  if (!line.at(2).is_null()) file.original = bundle::parse_digest(line.at(2).get<std::string>());
-  file.edit = line.at(3);
-  file.packed = bundle::parse_digest(line.at(4).get<std::string>());
-  for (const json& chunk : line.at(5)) {
-    file.chunks.push_back({.size = chunk.at(0),
-                           .digest = bundle::parse_digest(chunk.at(1).get<std::string>()),
-                           .zeros = chunk.at(2),
-                           .frame = bundle::parse_digest(chunk.at(3).get<std::string>())});
+class RecordWriter {
+ public:
+  explicit RecordWriter(std::vector<std::byte>& out) : out_(out) {}
+  void number(std::uint64_t value) { bundle::append_le(out_, value); }
+  void flag(bool value) { out_.push_back(static_cast<std::byte>(value)); }
+  void text(std::string_view text) {
+    number(text.size());
+    const auto bytes = bundle::as_byte_span(text);
+    out_.insert(out_.end(), bytes.begin(), bytes.end());
   }
-  return {line.at(0), std::move(file)};
+  void digest(const bundle::Digest& digest) {
+    const auto bytes = std::as_bytes(std::span(digest));
+    out_.insert(out_.end(), bytes.begin(), bytes.end());
+  }
+
+ private:
+  std::vector<std::byte>& out_;
+};
+
+class RecordReader {
+ public:
+  explicit RecordReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  bool at_end() const { return bytes_.empty(); }
+  std::uint64_t number() { return bundle::load_le<std::uint64_t>(take(sizeof(std::uint64_t)), 0); }
+  std::int64_t time() { return static_cast<std::int64_t>(number()); }
+  bool flag() { return take(1)[0] != std::byte{0}; }
+  std::string text() {
+    const auto bytes = take(number());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  bundle::Digest digest() {
+    bundle::Digest digest{};
+    const auto bytes = take(digest.size());
+    std::memcpy(digest.data(), bytes.data(), bytes.size());
+    return digest;
+  }
+
+ private:
+  std::span<const std::byte> take(std::uint64_t size) {
+    if (size > bytes_.size()) throw Error(ErrorKind::kBadBundle, "it ends within a record");
+    const auto taken = bytes_.first(static_cast<std::size_t>(size));
+    bytes_ = bytes_.subspan(taken.size());
+    return taken;
+  }
+
+  std::span<const std::byte> bytes_;
+};
+
+void append(std::vector<std::byte>& out, const std::string& source, const RememberedFile& file) {
+  RecordWriter record(out);
+  record.text(source);
+  record.number(file.identity.device);
+  record.number(file.identity.inode);
+  record.number(file.identity.size);
+  record.number(static_cast<std::uint64_t>(file.identity.mtime_ns));
+  record.number(static_cast<std::uint64_t>(file.identity.ctime_ns));
+  record.flag(file.elf);
+  record.flag(file.original.has_value());
+  if (file.original) record.digest(*file.original);
+  record.text(file.edit);
+  record.digest(file.packed);
+  record.number(file.chunks.size());
+  for (const bundle::KnownChunk& chunk : file.chunks) {
+    record.number(chunk.size);
+    record.digest(chunk.digest);
+    record.flag(chunk.zeros);
+    record.digest(chunk.frame);
+  }
+}
+
+std::pair<std::string, RememberedFile> next_file(RecordReader& record) {
+  std::string source = record.text();
+  RememberedFile file;
+  file.identity.device = record.number();
+  file.identity.inode = record.number();
+  file.identity.size = record.number();
+  file.identity.mtime_ns = record.time();
+  file.identity.ctime_ns = record.time();
+  file.elf = record.flag();
+  if (record.flag()) file.original = record.digest();
+  file.edit = record.text();
+  file.packed = record.digest();
+  for (std::uint64_t left = record.number(); left > 0; --left) {
+    bundle::KnownChunk& chunk = file.chunks.emplace_back();
+    chunk.size = record.number();
+    chunk.digest = record.digest();
+    chunk.zeros = record.flag();
+    chunk.frame = record.digest();
+  }
+  return {std::move(source), std::move(file)};
 }
 
 }  // namespace
@@ -75,18 +149,23 @@ void Remembered::load() {
     if (errno == ENOENT) return;
     throw bundle::system_error(errno, "open", path_);
   }
-  std::ifstream file(path_);
-  std::string line;
   const auto refuse = [&](const std::string& cause) {
     return Error(ErrorKind::kUsage,
                  "'" + path_ + "' is not what --remember has written: " + cause + ": name another file, or remove it");
   };
   try {
-    if (!std::getline(file, line)) throw refuse("it cannot be read, or is empty");
-    const json head = json::parse(line);
+    const InputFile file(path_);
+    std::byte first{};  // an archive, given by mistake, is not read whole
+    if (file.read_some(0, {&first, 1}) != 1 || first != std::byte{'{'}) throw refuse("it does not begin as that does");
+    const std::string notes = read_whole(file, file.size());
+    const std::size_t line = notes.find('\n');
+    const json head = json::parse(std::string_view(notes).substr(0, line));
     if (head.at(kMagic).get<int>() != kVersion) return;  // another version's: written anew
     depended_ = head.at("depends").get<std::map<std::string, std::string>>();
-    while (std::getline(file, line)) known_.insert(file_of(json::parse(line)));
+    if (!head.at("archive").is_null()) archive_ = identity_of(head.at("archive"));
+    if (line == std::string::npos) throw refuse("it ends within a line");
+    RecordReader records(bundle::as_byte_span(notes).subspan(line + 1));
+    while (!records.at_end()) known_.insert(next_file(records));
   } catch (const json::exception& error) {
     throw refuse(error.what());
   } catch (const Error& error) {
@@ -103,27 +182,29 @@ void Remembered::depend_on(const std::string& what, const std::string& value) {
 
 const RememberedFile* Remembered::find(const std::string& source) const {
   const auto found = known_.find(source);
-  if (found == known_.end() || identity_of(source) != found->second.identity) return nullptr;
+  if (found == known_.end() || packer::identity_of(source) != found->second.identity) return nullptr;
   return &found->second;
 }
 
+bool Remembered::is_as_written(const std::string& archive) const {
+  return archive_ && packer::identity_of(archive) == archive_;
+}
+
 void Remembered::note(const std::string& source, const RememberedFile& file) {
-  if (std::max(file.identity.mtime_ns, file.identity.ctime_ns) >= recent_ns_) return;
-  try {
-    noted_.push_back(line_of(source, file).dump());
-  } catch (const json::type_error&) {
-    // A path that is not UTF-8 has no place in JSON: the file is read again the next time.
-  }
+  if (std::max(file.identity.mtime_ns, file.identity.ctime_ns) < recent_ns_) append(noted_, source, file);
+}
+
+// A clock that ticks in seconds would not show who changes it right away.
+void Remembered::note_archive(const std::string& path) {
+  const std::optional<FileIdentity> identity = packer::identity_of(path);
+  if (identity && identity->ctime_ns % 1'000'000'000 != 0) written_ = identity;
 }
 
 void Remembered::save() const {
   bundle::AtomicFile file(path_);
-  const auto write = [&](const std::string& line) {
-    file.write(std::as_bytes(std::span(line)));
-    file.write(std::as_bytes(std::span("\n", 1)));
-  };
-  write(json{{kMagic, kVersion}, {"depends", depends_}}.dump());
-  for (const std::string& line : noted_) write(line);
+  const json head{{kMagic, kVersion}, {"depends", depends_}, {"archive", written_ ? json_of(*written_) : json()}};
+  file.write(bundle::as_byte_span(head.dump() + "\n"));
+  file.write(noted_);
   file.commit();
 }
 

@@ -18,6 +18,7 @@ std::int64_t wall_clock_ns();
 
 struct RememberedFile {
   FileIdentity identity;
+  bool elf = false;                          // it begins with ELF's magic bytes
   std::optional<bundle::Digest> original{};  // of the file's bytes, if it is known
   std::string edit{};                        // what was done to them, by a name of its own; empty: packed as they are
   bundle::Digest packed{};                   // of what was packed,
@@ -37,9 +38,13 @@ class Remembered {
   // What is known of the file, if it is as it was. Thread-safe.
   const RememberedFile* find(const std::string& source) const;
 
+  // Whether the archive is the one that note_archive() was told of, as it was then. Thread-safe.
+  bool is_as_written(const std::string& archive) const;
+
   // For the next time. Nothing else that was remembered is kept. Not thread-safe.
   void note(const std::string& source, const RememberedFile& file);
-  void save() const;  // replaces the file. Throws Error{kStorage}
+  void note_archive(const std::string& path);  // what has just been written there
+  void save() const;                           // replaces the file. Throws Error{kStorage}
 
  private:
   void load();
@@ -48,7 +53,9 @@ class Remembered {
   std::int64_t recent_ns_ = 0;                             // what has changed since this time is not remembered
   std::map<std::string, std::string> depends_, depended_;  // now, and then
   std::unordered_map<std::string, RememberedFile> known_;
-  std::vector<std::string> noted_;  // lines of the file
+  std::optional<FileIdentity> archive_;  // that was written then
+  std::optional<FileIdentity> written_;  // now
+  std::vector<std::byte> noted_;         // records of the file
 };
 
 }  // namespace holdall::packer

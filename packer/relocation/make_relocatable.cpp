@@ -236,6 +236,8 @@ class Stage {
   void rewrite(PlannedMember& planned, const FilePointer& file, const FileFacts& facts) const {
     const RememberedFile* const known =
         remembered_ != nullptr && !planned.source.empty() ? remembered_->find(planned.source) : nullptr;
+    if (!planned.source.empty())
+      planned.magic = (known != nullptr ? known->elf : is_elf(*file)) ? ElfMagic::kPresent : ElfMagic::kAbsent;
     if (known != nullptr && known->edit.empty()) return put_rewrite(planned, file, {}, options_.check);
     put_rewrite(planned, file, rewriter_->plan(*file, facts, options_.check), options_.check);
   }

@@ -186,7 +186,7 @@ class SbomMaker {
 
   void add_elf_files() {
     for (PlannedMember& member : plan_.members) {
-      if (!is_regular(member) || !may_be_elf(member) || !has_elf_magic(member.source)) continue;
+      if (!is_regular(member) || !may_be_elf(member) || !is_elf(member)) continue;
       elf_files_.push_back({.member = &member,
                             .file = {.path = member.entry.path, .digest = member.expected.optional()},
                             .claimed = by_label_.contains(member.package)});

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "tests/bundle/bundle_fixture.h"
 
@@ -24,6 +26,7 @@ class RememberedFiles : public ::testing::Test {
 
   RememberedFile old_file(const std::string& source) const {
     RememberedFile file{.identity = identity_of(source).value()};
+    file.elf = true;
     file.original = file.packed = bundle::sha256({});
     file.chunks = {{.size = 5, .digest = file.packed, .zeros = true, .frame = file.packed}, {.size = 6}};
     return file;
@@ -54,6 +57,7 @@ TEST_F(RememberedFiles, ComeBackAsTheyWere) {
   const RememberedFile wanted = old_file(source);
   EXPECT_EQ(found->identity, wanted.identity);
   EXPECT_EQ(found->original, wanted.original);
+  EXPECT_TRUE(found->elf);
   ASSERT_EQ(found->chunks.size(), 2u);
   EXPECT_EQ(found->chunks[0].size, 5u);
   EXPECT_TRUE(found->chunks[0].zeros);
@@ -121,14 +125,46 @@ TEST_F(RememberedFiles, AreNotReadFromAFileThatIsSomethingElse) {
                 ::testing::HasSubstr("is not what --remember has written"))
         << contents;
   };
-  for (const char* const contents :
-       {"", "{}", "{\"name\": \"a manifest\"}", "[", "\xFF\xFE", "{\"holdall-pack remembers\":1}",
-        "{\"holdall-pack remembers\":\"1\"}", "{\"holdall-pack remembers\":1,\"depends\":{}}\n[]",
-        "{\"holdall-pack remembers\":1,\"depends\":{}}\n[1,2,3,4,5,6]"}) {
+  for (const std::string contents :
+       {"", "{}", "{\"name\": \"a manifest\"}", "[", "\xFF\xFE", "{\"holdall-pack remembers\":2}",
+        "{\"holdall-pack remembers\":\"2\"}", "{\"archive\":null,\"depends\":{},\"holdall-pack remembers\":2}",
+        "{\"archive\":[1],\"depends\":{},\"holdall-pack remembers\":2}\n",
+        "{\"archive\":null,\"depends\":{},\"holdall-pack remembers\":2}\n[]"}) {
     refusal(contents);
   }
-  write("notes", "{\"holdall-pack remembers\":2}");  // a newer version's: written anew
+  write("notes", "{\"holdall-pack remembers\":3}");  // a newer version's: written anew
   EXPECT_EQ(next().find("x"), nullptr);
+}
+
+TEST_F(RememberedFiles, AreRefusedWhereverTheNotesEnd) {
+  const std::string source = write("file", "hello");
+  remember(source);
+  const auto whole = static_cast<std::size_t>(std::filesystem::file_size(path("notes")));
+  const std::string notes = read_whole(path("notes"), whole);
+  const std::size_t head = notes.find('\n') + 1;
+  for (std::size_t size = head + 1; size < whole; ++size) {
+    write("notes", notes.substr(0, size));
+    error_of(bundle::ErrorKind::kUsage, [&] { const Remembered remembered(path("notes")); });
+  }
+  write("notes", notes);
+  EXPECT_NE(next().find(source), nullptr);
+}
+
+TEST_F(RememberedFiles, ComeWithTheArchiveThatWasWritten) {
+  const std::string archive = write("archive", "hello");
+  EXPECT_FALSE(next().is_as_written(archive));
+  Remembered first = next();
+  first.note_archive(archive);
+  first.save();
+  EXPECT_TRUE(next().is_as_written(archive));
+  EXPECT_FALSE(next().is_as_written(write("other", "hello")));
+  struct stat before {};
+  ASSERT_EQ(::stat(archive.c_str(), &before), 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the kernel's clock ticks
+  write("archive", "hallo");
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(::utimensat(AT_FDCWD, archive.c_str(), times, 0), 0);
+  EXPECT_FALSE(next().is_as_written(archive));
 }
 
 }  // namespace
