@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
@@ -19,6 +20,8 @@ constexpr mode_t kMode = 0666;  // less the umask, as any program's output
 constexpr int kTries = 16;
 
 constexpr std::size_t kGathered = std::size_t{256} << 10;  // small writes are put together to this
+
+constexpr std::uint64_t kWorthACall = 64 << 10;  // less is read and put together with others
 
 // The disk gets every step as soon as it is written, and has its time until the file is `kOnItsWay` longer.
 constexpr std::uint64_t kStep = std::uint64_t{4} << 20;
@@ -80,6 +83,42 @@ void AtomicFile::flush() {
 void AtomicFile::put(std::span<const std::byte> data) {
   if (!pwrite_all(fd_, data, written_)) throw system_error(errno, "write", path_);
   written_ += data.size();
+  start_write_back();
+}
+
+void AtomicFile::gather(int from, std::uint64_t offset, std::size_t size) {
+  gathered_.resize(gathered_.size() + size);
+  const ssize_t got = pread_all(from, std::span(gathered_).last(size), offset);
+  if (got < 0) throw system_error(errno, "read what is copied to", path_);
+  if (static_cast<std::size_t>(got) != size)
+    throw Error(ErrorKind::kStorage, "cannot write '" + path_ + "': the file that is copied from ends early");
+}
+
+// Where the kernel cannot, or fails, reading and writing does, or tells why not.
+void AtomicFile::copy(int from, std::uint64_t offset, std::uint64_t size) {
+  bool by_kernel = size >= kWorthACall;
+  if (by_kernel) flush();
+  while (size > 0) {
+    if (by_kernel) {
+      auto at = static_cast<off64_t>(offset), to = static_cast<off64_t>(written_);
+      const ssize_t copied = ::copy_file_range(from, &at, fd_, &to, static_cast<std::size_t>(size), 0);
+      by_kernel = copied > 0;
+      if (!by_kernel) continue;
+      written_ += static_cast<std::uint64_t>(copied);
+      offset += static_cast<std::uint64_t>(copied);
+      size -= static_cast<std::uint64_t>(copied);
+      start_write_back();
+      continue;
+    }
+    if (gathered_.size() == kGathered) flush();
+    const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(size, kGathered - gathered_.size()));
+    gather(from, offset, piece);
+    offset += piece;
+    size -= piece;
+  }
+}
+
+void AtomicFile::start_write_back() {
   for (; written_ - started_ >= kStep; started_ += kStep) {
     write_back(started_, SYNC_FILE_RANGE_WRITE);
     if (started_ < kOnItsWay) continue;

@@ -24,6 +24,8 @@ class AtomicFile {
   ~AtomicFile();
 
   void write(std::span<const std::byte> data);
+  // Of another open file, which has them. In the kernel where that does it, sharing blocks where it can.
+  void copy(int from, std::uint64_t offset, std::uint64_t size);
   void finish();  // once, after the last write; all of it is on the disk, and only a rename is left for commit()
   void commit();  // once; finishes first where that is not done
 
@@ -35,6 +37,8 @@ class AtomicFile {
   void give_name();
   void flush();
   void put(std::span<const std::byte> data);
+  void gather(int from, std::uint64_t offset, std::size_t size);
+  void start_write_back();
   void write_back(std::uint64_t offset, unsigned flags);
 
   std::string path_, folder_, name_;

@@ -1,8 +1,10 @@
 #include "bundle/base_archive.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
+#include "bundle/byte_order.h"
 #include "bundle/error.h"
 
 namespace holdall::bundle {
@@ -26,6 +28,17 @@ BaseArchive::BaseArchive(std::shared_ptr<const RandomAccess> archive) : archive_
 const BaseArchive::Place* BaseArchive::find(const Digest& digest, std::size_t content) const {
   const auto found = std::ranges::lower_bound(places_, digest, {}, &Place::digest);
   return found != places_.end() && found->digest == digest && found->content == content ? &*found : nullptr;
+}
+
+std::optional<BaseArchive::Range> BaseArchive::frame_of(const Digest& digest, std::size_t content) const {
+  const Place* const place = find(digest, content);
+  return place == nullptr ? std::nullopt : std::optional(Range{place->offset, place->size});
+}
+
+std::uint32_t BaseArchive::checksum_at(const Range& frame) const {
+  std::array<std::byte, kFrameChecksumBytes> end{};
+  archive_->read_at(frame.offset + frame.size - end.size(), end);
+  return load_le<std::uint32_t>(end, 0);
 }
 
 std::optional<FrameBytes> BaseArchive::read(const Place& place) const {

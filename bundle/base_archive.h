@@ -34,6 +34,14 @@ class BaseArchive {
   // Whether its TOC names a frame of that content.
   bool names(const Digest& digest, std::size_t content) const { return find(digest, content) != nullptr; }
 
+  // Where that frame lies.
+  struct Range {
+    std::uint64_t offset = 0, size = 0;
+  };
+  std::optional<Range> frame_of(const Digest& digest, std::size_t content) const;
+  // The seek table's checksum of the content of a frame that lies there. Throws as the archive does.
+  std::uint32_t checksum_at(const Range& frame) const;
+
   // What made its frames, as bundle.json says: see frame_encoding(). Empty if it does not say.
   const std::string& encoding() const { return encoding_; }
 

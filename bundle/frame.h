@@ -38,6 +38,9 @@ inline constexpr const char* kFrameEncodingKey = "zstd";
 // The bytes of content that a frame claims, if `head` (the frame or its first 18 bytes) starts a frame of format 1.
 std::optional<std::size_t> frame_content_size(std::span<const std::byte> head);
 
+// At the end of a frame: xxh64_low32 of its content, which the seek table wants, too (RFC 8878, 3.1.1).
+inline constexpr std::size_t kFrameChecksumBytes = 4;
+
 class FrameDecoder {
  public:
   FrameDecoder();

@@ -16,6 +16,7 @@
 #include "bundle/error.h"
 #include "bundle/frame.h"
 #include "bundle/limits.h"
+#include "bundle/threads.h"
 
 namespace holdall::bundle {
 
@@ -51,6 +52,7 @@ struct Item {
   bool whole = false;                  // the chunk is all of its file
   bool known = false;                  // `digest`, `zeros` and `frame_digest` are, and the content need not be
   bool compressed = false, hashed = true;
+  std::optional<BaseArchive::Range> in_base;  // what is copied from there unread; there is no `frame` then
 
   FrameBytes frame;
   std::uint32_t checksum = 0;
@@ -64,21 +66,26 @@ bool all_zero(std::span<const std::byte> bytes) {
   return bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
+Error no_known_frame(const Entry& entry) {
+  return Error(ErrorKind::kBadBundle, "the base is damaged or another one: its frame for '" + entry.path +
+                                          "' is not the one that was known: pack without --base");
+}
+
 }  // namespace
 
 struct FramePipeline::State {
-  State(int zstd_level, unsigned thread_count, ArchiveDigest archive_digest, ByteSink byte_sink,
-        std::shared_ptr<const BaseArchive> base_archive, bool digests_of_frames)
+  State(const WriterOptions& options, ByteSink byte_sink, unsigned thread_count)
       : sink(std::move(byte_sink)),
-        base(std::move(base_archive)),
-        digest_frames(digests_of_frames),
+        base(options.base),
+        copy_base(options.archive_digest == ArchiveDigest::kCompute ? nullptr : options.copy_base),
+        digest_frames(options.frame_digests),
         max_items(kItemsPerThread * thread_count),
-        max_line_bytes(line_bytes_per_thread(zstd_level, base != nullptr) * thread_count),
+        max_line_bytes(line_bytes_per_thread(options.level, base != nullptr) * thread_count),
         max_slabs(kSlabsPerThread * std::size_t{thread_count}) {
-    if (archive_digest == ArchiveDigest::kCompute) archive_hash.emplace();
+    if (options.archive_digest == ArchiveDigest::kCompute) archive_hash.emplace();
     try {
       for (unsigned i = 0; i < thread_count; ++i) {
-        threads.emplace_back([this, zstd_level] { guarded([&] { compress(zstd_level); }); });
+        threads.emplace_back([this, level = options.level] { guarded([&] { compress(level); }); });
       }
       threads.emplace_back([this] { guarded([&] { hash_files(); }); });
       threads.emplace_back([this] { guarded([&] { write(); }); });
@@ -146,6 +153,7 @@ struct FramePipeline::State {
 
   const ByteSink sink;
   const std::shared_ptr<const BaseArchive> base;  // or nullptr
+  const RangeCopy copy_base;                      // or none
   const bool digest_frames;
   const std::size_t max_items, max_line_bytes, max_slabs;
 
@@ -186,9 +194,7 @@ void FramePipeline::State::compress(int level) {
     BaseArchive::Copier::Result old;
     if (item->known) {
       if (copier) old = copier->copy_known(item->digest, item->size, item->frame_digest);
-      if (old.finding != kCopied)
-        throw Error(ErrorKind::kBadBundle, "the base is damaged or another one: its frame for '" + item->entry->path +
-                                               "' is not the one that was known: pack without --base");
+      if (old.finding != kCopied) throw no_known_frame(*item->entry);
     } else if (item->entry != nullptr) {
       item->digest = sha256(item->content);
       item->zeros = all_zero(item->content);
@@ -202,8 +208,7 @@ void FramePipeline::State::compress(int level) {
       std::memcpy(item->frame.bytes.get(), room.get(), size);
     }
     if (digest_frames && item->entry != nullptr && !item->known) item->frame_digest = sha256(item->frame.span());
-    // A zstd frame ends with the same checksum that the seek table wants (RFC 8878, 3.1.1).
-    item->checksum = load_le<std::uint32_t>(item->frame.span(), item->frame.size - 4);
+    item->checksum = load_le<std::uint32_t>(item->frame.span(), item->frame.size - kFrameChecksumBytes);
     const std::lock_guard lock(mutex);
     if (old.finding == kBroken) ++copied.broken;
     if (old.finding == kCopied) {
@@ -256,13 +261,17 @@ void FramePipeline::State::write() {
       if (stopping) return;
       item = std::move(line.front());
     }
-    const std::span<const std::byte> frame = item->frame.span();
     const std::uint64_t offset = written;
-    emit(frame);
-    seek_entries.push_back(
-        {static_cast<std::uint32_t>(frame.size()), static_cast<std::uint32_t>(item->size), item->checksum});
+    if (item->in_base) {
+      copy_base(item->in_base->offset, item->in_base->size);
+      written += item->in_base->size;
+    } else {
+      emit(item->frame.span());
+    }
+    const std::uint64_t size = written - offset;
+    seek_entries.push_back({static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(item->size), item->checksum});
     if (item->entry != nullptr) {
-      item->entry->chunks.push_back({offset, frame.size(), item->file_offset, item->size, item->digest, item->zeros});
+      item->entry->chunks.push_back({offset, size, item->file_offset, item->size, item->digest, item->zeros});
       if (digest_frames) frame_digests.push_back(item->frame_digest);
       if (item->whole) item->entry->digest = item->digest;
     }
@@ -270,6 +279,10 @@ void FramePipeline::State::write() {
     line.pop_front();
     line_bytes -= item->frame.size;
     if (item->entry != nullptr) ++chunks_written;
+    if (item->in_base) {
+      ++copied.frames;
+      copied.bytes += item->size;
+    }
     space.notify_one();
   }
 }
@@ -277,10 +290,15 @@ void FramePipeline::State::write() {
 void FramePipeline::State::push(std::unique_ptr<Item> item) {
   if (item->entry != nullptr) ++chunks_pushed;
   std::unique_lock lock(mutex);
-  wait(lock, [&] { return line.size() < max_items && line_bytes + item->size <= max_line_bytes; });
-  line_bytes += item->size;
-  to_compress.push_back(item.get());
-  compressible.notify_one();
+  const std::size_t bytes = item->compressed ? 0 : item->size;
+  wait(lock, [&] { return line.size() < max_items && line_bytes + bytes <= max_line_bytes; });
+  line_bytes += bytes;
+  if (item->compressed) {
+    if (line.empty()) writable.notify_one();
+  } else {
+    to_compress.push_back(item.get());
+    compressible.notify_one();
+  }
   if (!item->hashed) {
     to_hash.push_back(item.get());
     hashable.notify_one();
@@ -300,10 +318,8 @@ Slab* FramePipeline::State::take_slab() {
   return taken;
 }
 
-FramePipeline::FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink,
-                             std::shared_ptr<const BaseArchive> base, bool frame_digests)
-    : state_(std::make_unique<State>(level, threads, archive_digest, std::move(sink), std::move(base), frame_digests)) {
-}
+FramePipeline::FramePipeline(const WriterOptions& options, ByteSink sink)
+    : state_(std::make_unique<State>(options, std::move(sink), thread_count(options.threads))) {}
 FramePipeline::~FramePipeline() = default;
 
 std::span<std::byte> FramePipeline::room(std::size_t wanted) {
@@ -361,6 +377,12 @@ void FramePipeline::push_known(Entry& entry, std::uint64_t offset, const KnownCh
   item->digest = chunk.digest;
   item->zeros = chunk.zeros;
   item->frame_digest = chunk.frame;
+  if (state_->copy_base) {
+    item->in_base = state_->base->frame_of(chunk.digest, item->size);
+    if (!item->in_base) throw no_known_frame(entry);
+    item->checksum = state_->base->checksum_at(*item->in_base);
+    item->compressed = true;
+  }
   state_->push(std::move(item));
 }
 

@@ -25,8 +25,7 @@ namespace holdall::bundle {
 // Every member throws what a thread of the pipeline failed with.
 class FramePipeline {
  public:
-  FramePipeline(int level, unsigned threads, ArchiveDigest archive_digest, ByteSink sink,
-                std::shared_ptr<const BaseArchive> base, bool frame_digests);
+  FramePipeline(const WriterOptions& options, ByteSink sink);
   ~FramePipeline();
 
   // Where the caller reads payload into. Bytes that are read and not yet cut are contiguous.

@@ -12,7 +12,6 @@
 #include "bundle/pack_toc.h"
 #include "bundle/seek_table.h"
 #include "bundle/tar_header.h"
-#include "bundle/threads.h"
 #include "bundle/toc_json.h"
 #include "bundle/toc_rules.h"
 
@@ -30,9 +29,7 @@ constexpr std::size_t kReadBytes = 512 * 1024;
 
 struct Writer::State {
   State(const WriterOptions& writer_options, ByteSink sink)
-      : options(writer_options),
-        pipeline(writer_options.level, thread_count(writer_options.threads), writer_options.archive_digest,
-                 std::move(sink), writer_options.base, writer_options.frame_digests) {}
+      : options(writer_options), pipeline(writer_options, std::move(sink)) {}
 
   Entry& add_member(Entry&& given);
   void add(Entry&& given, const ByteSource& source);

@@ -23,6 +23,9 @@ using ByteSource = std::function<std::size_t(std::span<std::byte> out)>;
 // Where the archive goes, in order. Throws on failure.
 using ByteSink = std::function<void(std::span<const std::byte> data)>;
 
+// Puts a range of the base behind what the sink has got, in the sink's thread. Throws on failure.
+using RangeCopy = std::function<void(std::uint64_t offset, std::uint64_t size)>;
+
 enum class ArchiveDigest { kSkip, kCompute };
 
 class BaseArchive;
@@ -36,6 +39,9 @@ struct WriterOptions {
   // Chunks that it holds are copied from it: bytes and digests are the same as without it, and so is the archive if the
   // base was made with frame_encoding(level).
   std::shared_ptr<const BaseArchive> base{};
+  // For a base that is known to be as its writer left it: frames of known chunks are copied by this, unread and
+  // unchecked. Not used where the archive's digest is asked for, which reads them anyway.
+  RangeCopy copy_base{};
   bool frame_digests = false;  // of every chunk's frame: for who will call add_known() another time
 };
 

@@ -260,8 +260,9 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
   const auto compressor = packs(request) ? compressor_of(format, request.level) : std::pair<std::string, std::string>();
   const Say tell = [&](const std::string& line) { say(request.verbosity, line); };
   // Before anything that takes long: a base that cannot be used is the user's mistake.
-  const auto base = request.base.empty() ? nullptr : open_base(request.base, request.level, tell);
   const auto remembered = request.remember.empty() ? nullptr : std::make_unique<Remembered>(request.remember);
+  const bool as_written = remembered && remembered->is_as_written(request.base);
+  const auto base = request.base.empty() ? nullptr : open_base(request.base, request.level, tell);
   if (remembered)
     remembered->depend_on("holdall-pack", HOLDALL_VERSION ", zstd " + bundle::frame_encoding(request.level));
   const Run run{request, companions, remembered.get(), interrupt};
@@ -297,6 +298,7 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
                                                                                : bundle::ArchiveDigest::kSkip,
        .zip64 = request.zip64,
        .base = base,
+       .copied_base = as_written && base ? request.base : "",
        .frame_digests = remembered != nullptr,
        .check = [&] { interrupt.check(); }},
       plan.info);
@@ -317,11 +319,15 @@ void run_pack(const PackRequest& given, Companions& companions, const Interrupt&
   }
   interrupt.check();
   companions.prepare(request.output, plan, result);
+  if (as_written && !remembered->is_as_written(request.base)) throw changed_while_packed(request.base);
   check_outputs(request, companions);  // somebody else may have made them meanwhile
   if (const std::string left = output->commit(); !left.empty())
     say(request.verbosity, "warning: of what was there before, '" + left + "' could not be removed: remove it");
   companions.commit();
-  if (remembered) save(*remembered, tell);
+  if (remembered) {
+    if (output->frames() != nullptr) remembered->note_archive(request.output);
+    save(*remembered, tell);
+  }
   const double seconds = progress.seconds();
   progress.finish();
   say(request.verbosity, human_bytes(result.summary.bytes) + " packed into " +

@@ -1,5 +1,6 @@
 #include "packer/output/output.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 
 #include "bundle/atomic_file.h"
 #include "bundle/error.h"
+#include "bundle/file_descriptor.h"
 #include "bundle/file_io.h"
 #include "bundle/frame.h"
 #include "bundle/threads.h"
@@ -26,6 +28,7 @@ class BundleFile final : public PackOutput {
  public:
   BundleFile(const std::string& path, const OutputOptions& options, const bundle::BundleInfo& info)
       : file_(path),
+        base_(options.copied_base.empty() ? -1 : open_base(options.copied_base)),
         writer_(info,
                 {.level = options.level,
                  .threads = options.threads,
@@ -33,6 +36,7 @@ class BundleFile final : public PackOutput {
                  .archive_digest = options.archive_digest,
                  .root = options.root,
                  .base = options.base,
+                 .copy_base = base_ ? copy_base() : nullptr,
                  .frame_digests = options.frame_digests},
                 [this](std::span<const std::byte> bytes) { file_.write(bytes); }) {}
 
@@ -51,8 +55,19 @@ class BundleFile final : public PackOutput {
   }
 
  private:
+  static int open_base(const std::string& path) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) throw bundle::system_error(errno, "open", path);
+    return descriptor;
+  }
+
+  bundle::RangeCopy copy_base() {
+    return [this](std::uint64_t offset, std::uint64_t size) { file_.copy(base_.get(), offset, size); };
+  }
+
   bundle::AtomicFile file_;
-  bundle::Writer writer_;  // last: its threads, which write to the file, end first
+  bundle::FileDescriptor base_;  // if it may be copied from as it is
+  bundle::Writer writer_;        // last: its threads, which write to the file, end first
 };
 
 class ForeignFile final : public PackOutput {

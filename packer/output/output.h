@@ -23,6 +23,7 @@ struct OutputOptions {
   bundle::ArchiveDigest archive_digest = bundle::ArchiveDigest::kSkip;  // a folder has none
   Zip64 zip64 = Zip64::kWhereNeeded;
   std::shared_ptr<const bundle::BaseArchive> base = {};  // of tar.zst only, as
+  std::string copied_base = {};                          // its path, if it is as its writer left it, and
   bool frame_digests = false;                            // the writer's options are
   std::function<void()> check = {};                      // called now and then; may throw to cancel
 };

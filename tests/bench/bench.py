@@ -4,6 +4,7 @@ Absolute seconds depend on the machine and its mood; the ratio of two commands t
 Writes build/bench/<name>.json.
 """
 import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -198,7 +199,37 @@ def venv():
         sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
 
 
-BENCHES = {"pack": pack, "venv": venv, "unpack": unpack, "elf": elf, "formats": formats}
+def repack():
+    """The venv again after one of its libraries has changed: read whole, with the archive of before, and with its notes, too. What
+    comes out is the same."""
+    env = torch_venv()
+    old, notes = OUT / "repack-old.tar.zst", OUT / "repack.notes"
+    command = f"{BIN}/holdall-pack -q -f -p {env} --python-prefix {sys.base_prefix} --compress-level 3"
+    time.sleep(4)  # what was written just now is not remembered
+    subprocess.run(f"{command} -o {old} --remember {notes}", shell=True, check=True, stdout=subprocess.DEVNULL)
+    library = max(env.rglob("libcublas.so*"), key=lambda path: path.stat().st_size)
+    with library.open("r+b") as file:
+        file.seek(1_000_000)
+        byte = file.read(1)
+        file.seek(1_000_000)
+        file.write(bytes([byte[0] ^ 1]))
+    archives = {label: OUT / f"repack-{i}.tar.zst" for i, label in enumerate(("--base --remember", "--base", "holdall-pack"))}
+    both, base, full = archives.values()
+
+    def before(label):
+        archives[label].unlink(missing_ok=True)
+        shutil.copy(notes, OUT / "repack.notes.used")
+
+    compare("repack", sum(p.stat().st_size for p in env.rglob("*") if p.is_file() and not p.is_symlink()), {
+        "--base --remember": f"{command} -o {both} --base {old} --remember repack.notes.used",
+        "--base": f"{command} -o {base} --base {old}",
+        "holdall-pack": f"{command} -o {full}",
+    }, before=before, sizes=lambda: {label: archive.stat().st_size for label, archive in archives.items()})
+    if len({hashlib.file_digest(archive.open("rb"), "sha256").hexdigest() for archive in archives.values()}) != 1:
+        sys.exit("bench: the three archives differ")
+
+
+BENCHES = {"pack": pack, "venv": venv, "repack": repack, "unpack": unpack, "elf": elf, "formats": formats}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@
 #include <iterator>
 #include <vector>
 
+#include "bundle/file_descriptor.h"
+#include "bundle/file_io.h"
 #include "tests/bundle/bundle_fixture.h"
 
 namespace {
@@ -74,6 +76,34 @@ TEST(AtomicFile, AppearsWholeAtCommit) {
   file.commit();
   EXPECT_EQ(contents_of(path), "hello world");
   EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+// Of one on another filesystem, which no kernel copies by itself, and of one on the same.
+TEST(AtomicFile, TakesRangesOfAnotherFile) {
+  const TemporaryFolder folder;
+  const std::string contents = noise(6'000'000, 1);
+  std::ofstream(folder.path() / "from") << contents;
+  const FileDescriptor near(::open((folder.path() / "from").c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor far(::memfd_create("from", MFD_CLOEXEC));
+  ASSERT_TRUE(near && far);
+  ASSERT_TRUE(pwrite_all(far.get(), bytes_of(contents), 0));
+  const std::string path = folder.path() / "out";
+  for (const int from : {near.get(), far.get()}) {
+    AtomicFile file(path);
+    std::string wanted;
+    std::uint64_t offset = 1;
+    for (const std::size_t size : {1u, 1000u, 65'535u, 65'536u, 200'000u, 262'145u, 5'000'000u}) {
+      file.write(bytes_of("between"));
+      file.copy(from, offset, size);
+      wanted += "between" + contents.substr(offset, size);
+      offset += size;
+    }
+    file.commit();
+    EXPECT_TRUE(contents_of(path) == wanted);
+    AtomicFile longer(path);
+    EXPECT_THAT(error_of(ErrorKind::kStorage, [&] { longer.copy(from, 5'900'000, 200'000); }),
+                ::testing::HasSubstr("ends early"));
+  }
 }
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {

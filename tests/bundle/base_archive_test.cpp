@@ -188,6 +188,40 @@ TEST(BaseArchive, GivesWhatIsKnownUnread) {
   EXPECT_TRUE(pack_known(known, members, known.archive) == known.archive);
 }
 
+// Of a base that is as its writer left it, nothing is decoded or hashed: whoever copies it decides about the bytes.
+TEST(BaseArchive, IsCopiedFromUnread) {
+  const std::vector<Member> members{{"first", EntryType::kRegular, "x"},
+                                    {"large", EntryType::kRegular, noise(5'000'001, 1) + std::string(5'000'000, '\0')}};
+  const Known known = with_frame_digests(members);
+  for (const ArchiveDigest digest : {ArchiveDigest::kSkip, ArchiveDigest::kCompute}) {
+    Bytes archive;
+    std::uint64_t copied = 0;
+    WriterOptions options = with_base(known.archive);
+    options.archive_digest = digest;
+    options.copy_base = [&](std::uint64_t offset, std::uint64_t size) {
+      const auto begin = known.archive.begin() + static_cast<std::ptrdiff_t>(offset);
+      archive.insert(archive.end(), begin, begin + static_cast<std::ptrdiff_t>(size));
+      copied += size;
+    };
+    Writer writer(small_info(), options,
+                  [&](std::span<const std::byte> data) { archive.insert(archive.end(), data.begin(), data.end()); });
+    writer.add(entry_of(members[0]), source_of(members[0].contents));
+    writer.add_known(known.entries[2], known.chunks[2]);
+    const WriteSummary summary = writer.finish();
+    EXPECT_TRUE(archive == known.archive);
+    EXPECT_EQ(summary.copied.bytes, known.entries[0].size + 1 + 10'000'001);
+    EXPECT_EQ(copied > 5'000'000, digest == ArchiveDigest::kSkip);
+    if (summary.archive_digest) EXPECT_EQ(*summary.archive_digest, sha256(archive));
+    error_of(ErrorKind::kBadBundle, [&] {
+      std::vector<KnownChunk> other = known.chunks[2];
+      other[0].digest = {};
+      Writer refusing(small_info(), options, [](std::span<const std::byte>) {});
+      refusing.add_known(known.entries[2], other);
+      refusing.finish();
+    });
+  }
+}
+
 TEST(BaseArchive, GivesNoOtherFrameForWhatIsKnown) {
   std::string text;
   for (int i = 0; i < 50'000; ++i) text += std::to_string(i) + '\n';

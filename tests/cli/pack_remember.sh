@@ -83,6 +83,34 @@ cmp plain.tar.zst new.tar.zst
 mv elsewhere tree
 rm new.tar.zst plain.tar.zst
 
+# An archive that is as the noted pack has left it is copied from unread. One that was changed in place is not, though
+# size and time are as they were.
+expect 0 "$pack" -f -p tree -o old.tar.zst --remember notes
+unread() {
+  strace -ff -qq -y -o trace -e trace=copy_file_range "$pack" -f -p tree -o new.tar.zst --base old.tar.zst --remember noted >out 2>err
+  cat trace.* >trace
+  rm trace.*
+  grep -c "copy_file_range([0-9]*<$PWD/old.tar.zst>" trace >/dev/null
+}
+cp notes noted
+unread || fail "the archive was not copied by the kernel"
+cmp old.tar.zst new.tar.zst
+rm new.tar.zst
+cp notes noted
+touch -r old.tar.zst stamp
+python3 - <<'PY'
+with open("old.tar.zst", "r+b") as file:
+    at = file.read().find(open("tree/share/large", "rb").read(64)) + 1000
+    file.seek(at)
+    byte = file.read(1)[0]
+    file.seek(at)
+    file.write(bytes([byte ^ 1]))
+PY
+touch -r stamp old.tar.zst
+unread && fail "a changed archive is believed"
+says "pack without --base"
+[ ! -e new.tar.zst ] || fail "an output is left"
+
 # A base that is not as it was when the notes were made.
 expect 0 "$pack" -f -p tree -o old.tar.zst --remember notes
 python3 - <<'PY'
