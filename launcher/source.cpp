@@ -265,6 +265,7 @@ bundle::Reader Source::fetched_reader(const std::string& spool_folder, const Spo
   bundle::Reader reader = bundle::Reader::open(remote_);
   if (limits.accept) limits.accept(reader);
   std::vector<ByteRange> wanted;
+  std::vector<const bundle::Frame*> frames;  // that are wanted
   std::vector<std::byte> scratch, content;
   std::map<std::uint64_t, const bundle::Chunk*> chunks;
   for (const bundle::Entry& entry : reader.toc().entries)
@@ -273,24 +274,46 @@ bundle::Reader Source::fetched_reader(const std::string& spool_folder, const Spo
     return limits.known != nullptr && limits.known->names(item.second->digest);
   };
   const bool in_part = std::ranges::any_of(chunks, is_known);
-  for (const bundle::Frame& frame : reader.frames()) {
-    const ByteRange range{frame.offset, frame.offset + frame.size};
+  const auto is_sound = [&](const bundle::Frame& frame) {
     const auto chunk = chunks.find(frame.offset);
-    if (chunk != chunks.end() ? is_known(*chunk) : in_part) continue;
-    wanted.push_back(range);
-    if (!remote_->adopt(range)) continue;
     content.resize(frame.content);
     try {
       if (chunk != chunks.end())
         reader.read_chunk(*chunk->second, scratch, content);
       else
         reader.read_frame(frame, scratch, content);
+      return true;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kBadBundle) throw;
-      remote_->drop(range);
+      return false;
     }
+  };
+  for (const bundle::Frame& frame : reader.frames()) {
+    const ByteRange range{frame.offset, frame.offset + frame.size};
+    const auto chunk = chunks.find(frame.offset);
+    if (chunk != chunks.end() ? is_known(*chunk) : in_part) continue;
+    wanted.push_back(range);
+    frames.push_back(&frame);
+    if (remote_->adopt(range) && !is_sound(frame)) remote_->drop(range);
   }
   remote_->prefetch(wanted, limits.fetched);
+  // What a mirror sends is proven here, so that the next one's can take its place.
+  while (remote_->has_mirrors()) {
+    std::vector<ByteRange> broken;
+    for (const bundle::Frame* const frame : frames)
+      if (!is_sound(*frame)) broken.push_back({frame->offset, frame->offset + frame->size});
+    const auto forger = broken.empty() ? std::nullopt : remote_->distrust_current();
+    if (!forger) break;
+    for (const ByteRange& range : broken) remote_->drop(range);
+    try {
+      remote_->prefetch(broken, limits.fetched);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kNetwork && error.kind() != ErrorKind::kNotFound) throw;
+      throw Error(
+          ErrorKind::kBadBundle,
+          "'" + *forger + "' sends other bytes than the archive's, and no other address has them: " + error.what());
+    }
+  }
   return reader;
 }
 

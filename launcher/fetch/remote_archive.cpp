@@ -45,6 +45,7 @@ struct Server {
   explicit Server(Url address) : url(std::move(address)) {}
   const Url url;
   bool answered = false;
+  bool distrusted = false;     // it has sent what is not the archive's
   std::string etag, modified;  // of its first answer
   std::vector<std::unique_ptr<Fetcher>> idle;
 };
@@ -63,17 +64,21 @@ struct RemoteArchive::State {
   // Tries one address after the other, from the one that has answered last.
   void from_any(const std::function<void(Server&)>& attempt) {
     const std::size_t first = current;
-    for (std::size_t tried = 0;; ++tried) {
+    std::exception_ptr failure;
+    for (std::size_t tried = 0; tried < servers.size(); ++tried) {
       const std::size_t chosen = (first + tried) % servers.size();
+      if (servers[chosen]->distrusted) continue;
       try {
         attempt(*servers[chosen]);
         current = chosen;
         return;
       } catch (const Error& error) {
         const bool elsewhere = error.kind() == ErrorKind::kNetwork || error.kind() == ErrorKind::kNotFound;
-        if (!elsewhere || stopped || tried + 1 == servers.size()) throw;
+        if (!elsewhere || stopped) throw;
+        failure = std::current_exception();
       }
     }
+    std::rethrow_exception(failure);  // one is always trusted
   }
 
   // What is fetched goes to the file, or into memory while there is none.
@@ -339,6 +344,20 @@ bool RemoteArchive::adopt(const ByteRange& range) {
   if (!state_->found.holds(range)) return false;
   state_->held.add(range);
   return true;
+}
+
+bool RemoteArchive::has_mirrors() const {
+  return state_->servers.size() > 1;
+}
+
+std::optional<std::string> RemoteArchive::distrust_current() {
+  auto& servers = state_->servers;
+  const auto trusted = [](const auto& server) { return !server->distrusted; };
+  if (std::ranges::count_if(servers, trusted) < 2) return std::nullopt;
+  Server& forger = *servers[state_->current];
+  forger.distrusted = true;
+  while (servers[state_->current]->distrusted) state_->current = (state_->current + 1) % servers.size();
+  return forger.url.shown();
 }
 
 void RemoteArchive::drop(const ByteRange& range) {

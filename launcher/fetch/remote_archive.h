@@ -43,6 +43,11 @@ class RemoteArchive : public bundle::RandomAccess {
   bool adopt(const ByteRange& range);
   void drop(const ByteRange& range);
 
+  // The address that has answered last sent other bytes than the archive's: it is not asked again. Which it
+  // was; nullopt: there is no other. Not while prefetch() runs.
+  std::optional<std::string> distrust_current();
+  bool has_mirrors() const;
+
   // Fetches what of `wanted` (in order) is not there, over several connections; small gaps come with it.
   void prefetch(const std::vector<ByteRange>& wanted,
                 const std::function<void(std::uint64_t, std::uint64_t)>& progress);

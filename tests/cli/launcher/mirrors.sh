@@ -40,7 +40,15 @@ install 10 "$one/dead/first.tar.zst" --mirror "$two/other.tar.zst"
 cp files/demo.tar.zst files/forged.tar.zst
 printf forged | dd of=files/forged.tar.zst bs=1 seek=10000000 conv=notrunc status=none
 install 3 "$one/dead/second.tar.zst" --mirror "$two/forged.tar.zst"
+says "forged.tar.zst' sends other bytes"
 [ -z "$(ls root/demo/releases)" ] || fail "a release"
+ln files/demo.tar.zst files/third.tar.zst  # the forger is passed over where another one is left
+clear_store
+install 0 "$one/dead/third.tar.zst" --mirror "$two/forged.tar.zst" --mirror "$two/demo.tar.zst"
+same "$(cat out)" "$id"
+diff -r expected "root/demo/releases/$id/tree" || fail "forged: the trees differ"
+grep -q '^/forged.tar.zst' log || fail "the forger was never asked: $(cat log)"
+clear_store
 install 2 files/demo.tar.zst --mirror "$two/demo.tar.zst"
 install 2 "$one/demo.tar.zst" --mirror nonsense
 expect 4 holdall verify http://127.0.0.1:1/demo.tar.zst --mirror http://192.0.2.1/demo.tar.zst; says "proves no server"
