@@ -211,7 +211,9 @@ TEST(StorageVerdict, TooManyFiles) {
 
 Diagnosis diagnose_storage(const std::string& root) {
   bundle::BundleInfo info = cpu_bundle();
+  const std::string arch = info.requires_host.arch;
   info.requires_host = {};
+  info.requires_host.arch = arch;
   DoctorOptions options;
   options.root = root;
   return diagnose(&info, options);

@@ -99,7 +99,7 @@ TEST(EditRequest, RefusesBadValuesNamingTheField) {
       {"quality", {"hd", "low"}},
       {"background", {"transparent"}},
       {"response_format", {"url"}},
-      {"stream", {"true"}},
+      {"stream", {"maybe", "yes"}},
       {"partial_images", {"1"}},
       {"guidance_scale", {"3.5"}},
       {"strength", {"0.5"}},
