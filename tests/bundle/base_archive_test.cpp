@@ -211,7 +211,7 @@ TEST(BaseArchive, IsCopiedFromUnread) {
     EXPECT_TRUE(archive == known.archive);
     EXPECT_EQ(summary.copied.bytes, known.entries[0].size + 1 + 10'000'001);
     EXPECT_EQ(copied > 5'000'000, digest == ArchiveDigest::kSkip);
-    if (summary.archive_digest) EXPECT_EQ(*summary.archive_digest, sha256(archive));
+    EXPECT_EQ(summary.archive_digest.value_or(sha256(archive)), sha256(archive));
     error_of(ErrorKind::kBadBundle, [&] {
       std::vector<KnownChunk> other = known.chunks[2];
       other[0].digest = {};
