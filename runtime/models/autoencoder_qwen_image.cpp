@@ -228,7 +228,8 @@ AutoencoderQwenImage AutoencoderQwenImage::load(const std::filesystem::path& fol
   state->quant = Convolution::load(root / "quant_conv", 2 * z, 2 * z, 1, Kernel::kSpaceTime);
   state->post_quant = Convolution::load(root / "post_quant_conv", z, z, 1, Kernel::kSpaceTime);
   state->load_decoder(root / "decoder");
-  refuse_untaken(checkpoint, folder.string(), {".time_conv."});
+  checkpoint.require_complete(
+      [](const std::string& name) { return name.find(".time_conv.") != std::string::npos; });  // of videos
   return AutoencoderQwenImage(std::move(state));
 }
 

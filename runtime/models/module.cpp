@@ -1,9 +1,6 @@
 #include "runtime/models/module.h"
 
 #include <ATen/ops/rsqrt.h>
-#include <algorithm>
-
-#include "runtime/error.h"
 
 namespace holdall::runtime::models {
 
@@ -30,16 +27,6 @@ at::Tensor RmsNorm::operator()(const at::Tensor& x) const {
   at::Tensor y = x * at::rsqrt(variance + eps);
   if (weight.scalar_type() == at::kHalf || weight.scalar_type() == at::kBFloat16) y = y.to(weight.scalar_type());
   return y * weight;
-}
-
-void refuse_untaken(const weights::Checkpoint& checkpoint, const std::string& folder,
-                    const std::vector<std::string>& known) {
-  for (const auto& name : checkpoint.untaken()) {
-    const auto within = [&](const std::string& part) { return name.find(part) != std::string::npos; };
-    if (std::none_of(known.begin(), known.end(), within))
-      throw Error(ErrorKind::kBadModel,
-                  "unknown tensor '" + name + "' in '" + folder + "': its configuration does not say what it is for");
-  }
 }
 
 }  // namespace holdall::runtime::models

@@ -20,7 +20,7 @@ class Loader {
   // The loader of the module `name` below this one.
   Loader operator/(const std::string& name) const;
   Loader operator/(std::size_t index) const { return *this / std::to_string(index); }
-  // Throws runtime::Error{kBadModel} if the tensor is missing or has another shape.
+  // Faults are noted: weights::Checkpoint::take().
   at::Tensor take(const std::string& name, at::IntArrayRef shape) const;
 
  private:
@@ -47,9 +47,5 @@ struct RmsNorm {
   static RmsNorm load(const Loader& loader, std::int64_t size, double eps);
   at::Tensor operator()(const at::Tensor& x) const;
 };
-
-// Throws runtime::Error{kBadModel} if a tensor of `folder` was never taken, but for names that contain one of `known`.
-void refuse_untaken(const weights::Checkpoint& checkpoint, const std::string& folder,
-                    const std::vector<std::string>& known = {});
 
 }  // namespace holdall::runtime::models

@@ -34,13 +34,6 @@ bool is_known_extra(const std::string& name) {
   return name == "lm_head.weight" || name.ends_with(".inv_freq");
 }
 
-void refuse_untaken(const weights::Checkpoint& checkpoint, const fs::path& folder, const std::string& unused_prefix) {
-  for (const std::string& name : checkpoint.untaken()) {
-    if (is_known_extra(name) || (!unused_prefix.empty() && name.starts_with(unused_prefix))) continue;
-    throw Error(ErrorKind::kBadModel, "unknown tensor '" + name + "' in '" + folder.string() + "'");
-  }
-}
-
 }  // namespace
 
 struct Qwen25VL::State {
@@ -54,6 +47,12 @@ struct Qwen25VL::State {
                                             "' is " + std::to_string(image_token) +
                                             ", the text encoder's image_token_id is " +
                                             std::to_string(config.image_token));
+    }
+    if (tokenizer.size() > config.text.vocabulary) {
+      throw Error(ErrorKind::kBadModel, "cannot use '" + model.string() + "': the tokenizer has ids up to " +
+                                            std::to_string(tokenizer.size() - 1) +
+                                            ", the text encoder a vocabulary of " +
+                                            std::to_string(config.text.vocabulary));
     }
     weights::Checkpoint checkpoint = weights::Checkpoint::open(folder);
     language.emplace(config.text,
@@ -69,7 +68,8 @@ struct Qwen25VL::State {
       }
       vision.emplace(config.vision, visual);
     }
-    refuse_untaken(checkpoint, folder, sees ? "" : visual.prefix);
+    checkpoint.require_complete(
+        [&](const std::string& name) { return is_known_extra(name) || (!sees && name.starts_with(visual.prefix)); });
   }
 
   ModelConfig config;

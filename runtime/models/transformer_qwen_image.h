@@ -20,7 +20,8 @@ struct TokenGrid {
 class TransformerQwenImage {
  public:
   // Reads config.json and the weights in `folder` (a checkpoint's transformer/). Throws runtime::Error{kNotFound,
-  // kBadModel}: another class, a flag of a release that is not supported, a missing, misshapen or unknown tensor.
+  // kBadModel}: another class, a flag of a release that is not supported, tensors that are missing, misshapen, not
+  // finite or unknown: all of them.
   static TransformerQwenImage load(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
   TransformerQwenImage(TransformerQwenImage&&) noexcept;
   ~TransformerQwenImage();

@@ -1,5 +1,6 @@
 #include "runtime/text/tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/error.h"
@@ -31,13 +32,18 @@ struct Tokenizer::State {
       : encoder(vocabulary),
         raw(added_tokens(vocabulary, Stage::kBeforeNfc)),
         normalized(added_tokens(vocabulary, Stage::kAfterNfc)) {
-    for (const AddedToken& token : vocabulary.added) added_ids.emplace(token.content, token.id);
+    for (const AddedToken& token : vocabulary.added) {
+      added_ids.emplace(token.content, token.id);
+      size = std::max(size, token.id + 1);
+    }
+    for (const auto& [token, id] : vocabulary.ids) size = std::max(size, id + 1);
   }
 
   Splitter splitter;
   BytePairEncoder encoder;
   AddedTokens raw, normalized;
   std::unordered_map<std::string, std::int64_t> added_ids;
+  std::int64_t size = 0;
 };
 
 Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -74,6 +80,10 @@ std::int64_t Tokenizer::id_of(std::string_view token) const {
     throw Error(ErrorKind::kBadModel, "the tokenizer has no token '" + std::string(token) + "'");
   }
   return found->second;
+}
+
+std::int64_t Tokenizer::size() const {
+  return state_->size;
 }
 
 }  // namespace holdall::runtime::text

@@ -22,6 +22,8 @@ class Tokenizer {
   std::vector<std::int64_t> encode(std::string_view text) const;
   // The id of an added token such as "<|image_pad|>". Throws Error{kBadModel} if the model has none.
   std::int64_t id_of(std::string_view token) const;
+  // One more than the largest id.
+  std::int64_t size() const;
 
  private:
   struct State;

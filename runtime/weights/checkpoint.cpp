@@ -1,6 +1,10 @@
 #include "runtime/weights/checkpoint.h"
 
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 #include <unordered_map>
 
@@ -20,6 +24,26 @@ std::string text(at::IntArrayRef shape) {
   return stream.str();
 }
 
+constexpr std::size_t kMostFaults = 1000;
+
+bool is_supported(at::ScalarType found, at::ScalarType needed) {
+  return found == needed || found == at::kFloat || found == at::kHalf || found == at::kBFloat16 || found == at::kDouble;
+}
+
+// A sum is NaN or infinite where an element is, for one pass at memory's speed; a sum that overflowed by itself is
+// looked at element by element.
+bool is_finite(const at::Tensor& tensor) {
+  return !tensor.is_floating_point() || std::isfinite(tensor.sum().item<double>()) ||
+         tensor.isfinite().all().item<bool>();
+}
+
+[[noreturn]] void refuse(const std::filesystem::path& folder, const std::vector<std::string>& faults) {
+  std::string text = "cannot use the weights in '" + folder.string() + "': ";
+  if (faults.size() > 1) text += std::to_string(faults.size()) + " faults:";
+  for (const auto& fault : faults) text += (faults.size() > 1 ? "\n  " : "") + fault;
+  throw Error(ErrorKind::kBadModel, text);
+}
+
 }  // namespace
 
 struct Checkpoint::State {
@@ -27,6 +51,7 @@ struct Checkpoint::State {
   std::vector<Safetensors> files;
   std::unordered_map<std::string, std::size_t> where;  // tensor → index into files
   std::set<std::string> taken;
+  std::vector<std::string> faults;
 
   std::size_t add_file(const std::filesystem::path& file) {
     files.push_back(Safetensors::open(file));
@@ -87,16 +112,30 @@ bool Checkpoint::has(const std::string& name) const {
 }
 
 at::Tensor Checkpoint::take(const std::string& name, at::IntArrayRef shape, at::Device device, at::ScalarType dtype) {
+  const auto fault = [&](const std::string& what) {
+    state_->faults.push_back(what);
+    if (state_->faults.size() >= kMostFaults) refuse(state_->folder, state_->faults);
+    try {
+      return at::empty(shape, at::TensorOptions(dtype).device(at::kMeta));
+    } catch (const c10::Error&) {  // a shape beyond all memory
+      refuse(state_->folder, state_->faults);
+    }
+  };
   const auto where = state_->where.find(name);
-  if (where == state_->where.end())
-    throw Error(ErrorKind::kBadModel, "missing tensor '" + name + "' in '" + state_->folder.string() + "'");
+  if (where == state_->where.end()) return fault("missing tensor '" + name + "', needed " + text(shape));
+  state_->taken.insert(name);
   const Safetensors& file = state_->files[where->second];
   const at::Tensor view = file.view(name);
-  if (view.sizes() != shape)
-    throw Error(ErrorKind::kBadModel, "tensor '" + name + "' in '" + file.file().string() + "' has shape " +
-                                          text(view.sizes()) + ", needed " + text(shape));
-  state_->taken.insert(name);
-  return view.to(at::TensorOptions(dtype).device(device), /*non_blocking=*/false, /*copy=*/true);
+  const std::string called = "tensor '" + name + "' of '" + file.file().filename().string() + "' ";
+  if (view.sizes() != shape) return fault(called + "has shape " + text(view.sizes()) + ", needed " + text(shape));
+  if (!is_supported(view.scalar_type(), dtype))
+    return fault(called + "is " + Safetensors::dtype_name(view.scalar_type()) + ", needed F32, BF16 or F16");
+  at::Tensor tensor = view.to(at::TensorOptions(dtype).device(device), /*non_blocking=*/false, /*copy=*/true);
+  file.release(name);
+  if (!is_finite(tensor))
+    return fault(called + "holds NaN or infinity" +
+                 (view.scalar_type() == dtype ? "" : " as " + Safetensors::dtype_name(dtype)));
+  return tensor;
 }
 
 std::vector<std::string> Checkpoint::untaken() const {
@@ -105,6 +144,14 @@ std::vector<std::string> Checkpoint::untaken() const {
     if (!state_->taken.contains(name)) names.push_back(name);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+void Checkpoint::require_complete(const std::function<bool(const std::string& name)>& ignored) const {
+  std::vector<std::string> faults = state_->faults;
+  for (const auto& name : untaken())
+    if (!ignored(name))
+      faults.push_back("unknown tensor '" + name + "': the configuration does not say what it is for");
+  if (!faults.empty()) refuse(state_->folder, faults);
 }
 
 }  // namespace holdall::runtime::weights

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,12 +23,19 @@ class Checkpoint {
 
   bool has(const std::string& name) const;
 
-  // The tensor `name`, which must have `shape`, copied straight from the map to `device` in `dtype`.
-  // Throws Error{kBadModel} saying "missing tensor '…' in '…'" or found and needed shape.
+  // The tensor `name`, which must have `shape`, copied straight from the map to `device` in `dtype`; the map's pages
+  // are given back, so that a checkpoint never lies in memory twice. A tensor that is missing, has another shape, is no
+  // floating-point one that is supported (fp8 with scales is not) or holds NaN or infinity is a fault: it is noted, and
+  // a tensor of `shape` without data comes back, so that loading goes on and meets the other faults. The caller ends
+  // with require_complete(). Throws Error{kBadModel} with the faults so far where they are very many.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::Device device, at::ScalarType dtype);
 
-  // Names never taken: extra tensors, for the caller to refuse or to ignore by prefix.
+  // Names never taken, sorted.
   std::vector<std::string> untaken() const;
+
+  // Throws Error{kBadModel} naming every fault that take() met and every tensor never taken, but for those of which
+  // `ignored` is true.
+  void require_complete(const std::function<bool(const std::string& name)>& ignored) const;
 
  private:
   struct State;

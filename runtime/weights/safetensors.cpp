@@ -3,6 +3,7 @@
 #include <ATen/ops/from_blob.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -184,6 +185,21 @@ at::Tensor Safetensors::view(const std::string& name) const {
   const Entry& entry = state_->entries.at(name);
   // from_blob takes a writable pointer; the map is read-only, so a write would be a fault, never a changed file.
   return at::from_blob(const_cast<char*>(state_->data + entry.begin), entry.shape, at::TensorOptions(entry.type));
+}
+
+void Safetensors::release(const std::string& name) const {
+  const Entry& entry = state_->entries.at(name);
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  // Whole pages: a neighbour's bytes on the first and the last come back from the file when they are read.
+  const char* begin = state_->data + entry.begin;
+  begin -= reinterpret_cast<std::uintptr_t>(begin) % page;
+  const auto size = static_cast<std::size_t>(state_->data + entry.end - begin);
+  if (size > 0) ::madvise(const_cast<char*>(begin), size, MADV_DONTNEED);
+}
+
+std::string Safetensors::dtype_name(at::ScalarType type) {
+  const auto known = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const Dtype& d) { return type == d.type; });
+  return known == kDtypes.end() ? "another type" : known->name;
 }
 
 void write_safetensors(const std::filesystem::path& file, const std::map<std::string, at::Tensor>& tensors) {

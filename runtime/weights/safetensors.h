@@ -25,6 +25,10 @@ class Safetensors {
   bool has(const std::string& name) const;
   // A view of the map, valid as long as this object: do not write to it, copy it to keep it. Throws std::out_of_range.
   at::Tensor view(const std::string& name) const;
+  // Gives back the memory that reading the tensor's data took. Its views stay valid: they read the file again.
+  void release(const std::string& name) const;
+  // As the format spells it, e.g. "F8_E4M3".
+  static std::string dtype_name(at::ScalarType type);
 
  private:
   struct State;

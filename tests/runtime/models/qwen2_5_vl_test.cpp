@@ -250,6 +250,11 @@ TEST_F(Qwen25VLTest, NamesAMissingTensor) {
   expect_bad_model("visual.blocks.0.attn.qkv.bias");
 }
 
+TEST_F(Qwen25VLTest, RefusesATokenizerLargerThanTheTextEncoder) {
+  config_["vocab_size"] = 100;
+  expect_bad_model("the text encoder a vocabulary of 100");
+}
+
 TEST_F(Qwen25VLTest, NamesAnUnknownTensor) {
   weights_["model.layers.1.input_layernorm.weight"] = at::ones({8});
   expect_bad_model("unknown tensor 'model.layers.1.input_layernorm.weight'");

@@ -408,9 +408,10 @@ TEST_F(BrokenModelTest, NamesAConfigurationOfAnotherClass) {
   EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "transformer/config.json", "'FluxTransformer2DModel'");
 }
 
-TEST_F(BrokenModelTest, NamesTheFirstMissingTensor) {
+TEST_F(BrokenModelTest, NamesEveryMissingTensor) {
   replace("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 3");
-  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "missing tensor 'transformer_blocks.2.");
+  EXPECT_REFUSAL(load_on(kCpu, model()), kBadModel, "missing tensor 'transformer_blocks.2.img_mod.1.weight'",
+                 "missing tensor 'transformer_blocks.2.attn.norm_added_k.weight'");
 }
 
 TEST_F(BrokenModelTest, NamesTensorsThatNothingUses) {

@@ -1,9 +1,14 @@
 #include "runtime/weights/checkpoint.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <fstream>
+#include <limits>
 
 #include "runtime/weights/safetensors.h"
 #include "tests/runtime/checks.h"
@@ -17,6 +22,8 @@ std::string file_bytes(const std::string& header, std::size_t data_size) {
   for (std::size_t i = 0; i < 8; ++i) bytes += static_cast<char>(header.size() >> (8 * i) & 0xff);
   return bytes + header + std::string(data_size, '\1');
 }
+
+constexpr auto kNone = [](const std::string&) { return false; };
 
 class CheckpointTest : public ::testing::Test {
  protected:
@@ -98,14 +105,102 @@ TEST_F(CheckpointTest, NamesAMissingTensor) {
   write_safetensors(file(), {{"a", at::ones({1})}});
   auto checkpoint = Checkpoint::open(folder_.path());
   EXPECT_FALSE(checkpoint.has("b"));
-  EXPECT_REFUSAL(checkpoint.take("b", {1}, at::kCPU, at::kFloat), kBadModel, "missing tensor 'b'",
-                 folder_.path().c_str());
+  checkpoint.take("b", {1}, at::kCPU, at::kFloat);
+  EXPECT_REFUSAL(checkpoint.require_complete(kNone), kBadModel, "missing tensor 'b'", folder_.path().c_str());
+}
+
+TEST_F(CheckpointTest, NamesEveryFaultAtOnce) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  write_safetensors(file(), {{"good", at::ones({2})},
+                             {"wide", at::ones({2, 3})},
+                             {"nan", at::full({7}, nan)},
+                             {"large", at::full({3}, 1e6F)},
+                             {"eight", at::ones({2}).to(at::kFloat8_e4m3fn)},
+                             {"whole", at::ones({2}, at::kLong)},
+                             {"extra", at::ones({1})},
+                             {"ignored", at::ones({1})}});
+  auto checkpoint = Checkpoint::open(folder_.path());
+  EXPECT_EQ(checkpoint.take("good", {2}, at::kCPU, at::kHalf).sum().item<float>(), 2);
+  EXPECT_EQ(checkpoint.take("wide", {3, 2}, at::kCPU, at::kHalf).sizes(), (at::IntArrayRef{3, 2}));
+  checkpoint.take("nan", {7}, at::kCPU, at::kHalf);
+  checkpoint.take("large", {3}, at::kCPU, at::kHalf);
+  checkpoint.take("eight", {2}, at::kCPU, at::kHalf);
+  checkpoint.take("whole", {2}, at::kCPU, at::kHalf);
+  checkpoint.take("gone", {std::int64_t{1} << 40, 1 << 20}, at::kCPU, at::kHalf);
+  const auto ignored = [](const std::string& name) { return name == "ignored"; };
+  EXPECT_REFUSAL(checkpoint.require_complete(ignored), kBadModel, "7 faults", "'wide' of 'model.safetensors' has shape",
+                 "'nan' of 'model.safetensors' holds NaN or infinity", "'large' of", "infinity as F16",
+                 "'eight' of 'model.safetensors' is F8_E4M3, needed F32, BF16 or F16", "'whole' of",
+                 "missing tensor 'gone'", "unknown tensor 'extra'");
+  try {
+    checkpoint.require_complete(ignored);
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("ignored"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(CheckpointTest, TakesLargeNumbersWhoseSumOverflows) {
+  const at::Tensor large = at::full({8}, 3e38F);
+  write_safetensors(file(), {{"a", large}});
+  auto checkpoint = Checkpoint::open(folder_.path());
+  EXPECT_TRUE(checkpoint.take("a", {8}, at::kCPU, at::kFloat).equal(large));
+  EXPECT_NO_THROW(checkpoint.require_complete(kNone));
+}
+
+TEST_F(CheckpointTest, StopsAtAShapeBeyondAllMemory) {
+  write_safetensors(file(), {{"a", at::ones({1})}});
+  auto checkpoint = Checkpoint::open(folder_.path());
+  const std::int64_t vast = std::int64_t{1} << 50;
+  EXPECT_REFUSAL(checkpoint.take("b", {vast, vast}, at::kCPU, at::kFloat), kBadModel, "missing tensor 'b'");
+}
+
+// In bytes: the most memory of this process since the last reset.
+std::size_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word)
+    if (word == "VmHWM:") {
+      std::size_t kibibytes = 0;
+      status >> kibibytes;
+      return kibibytes * 1024;
+    }
+  ADD_FAILURE() << "no VmHWM in /proc/self/status";
+  return 0;
+}
+
+void reset_peak_memory() {
+  std::ofstream("/proc/self/clear_refs") << '5';
+}
+
+TEST_F(CheckpointTest, NeverHoldsTheWeightsTwice) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's own memory is not the weights'";
+#endif
+  constexpr std::int64_t kCount = 32, kElements = 1 << 20;  // of 4 MiB each
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    std::map<std::string, at::Tensor> tensors;
+    for (std::int64_t i = 0; i < kCount; ++i) tensors[std::to_string(i)] = at::full({kElements}, i, dtype);
+    write_safetensors(file(), tensors);
+    tensors.clear();
+    std::vector<at::Tensor> taken;
+    ::malloc_trim(0);  // what is free would be taken again unseen
+    reset_peak_memory();
+    const std::size_t before = peak_memory();
+    auto checkpoint = Checkpoint::open(folder_.path());
+    for (std::int64_t i = 0; i < kCount; ++i)
+      taken.push_back(checkpoint.take(std::to_string(i), {kElements}, at::kCPU, at::kFloat));
+    const std::size_t grown = peak_memory() - before, weights = kCount * kElements * sizeof(float);
+    EXPECT_GE(grown, weights / 2);  // it is measured at all
+    EXPECT_LE(grown, weights + weights / 10) << at::toString(dtype);
+    EXPECT_EQ(taken.at(7).sum().item<double>(), 7.0 * kElements);
+  }
 }
 
 TEST_F(CheckpointTest, NamesFoundAndNeededShape) {
   write_safetensors(file(), {{"a", at::ones({2, 3})}});
   auto checkpoint = Checkpoint::open(folder_.path());
-  EXPECT_REFUSAL(checkpoint.take("a", {3, 2}, at::kCPU, at::kFloat), kBadModel, "'a'", "[2, 3]", "[3, 2]");
+  checkpoint.take("a", {3, 2}, at::kCPU, at::kFloat);
+  EXPECT_REFUSAL(checkpoint.require_complete(kNone), kBadModel, "'a'", "[2, 3]", "[3, 2]");
 }
 
 TEST_F(CheckpointTest, SaysWhatAFolderWithoutWeightsNeeds) {
