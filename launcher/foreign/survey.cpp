@@ -18,7 +18,8 @@ using bundle::ErrorKind;
 // What an archive may unpack to, for each of its bytes: no archive of use is that repetitive on the whole, a bomb is.
 constexpr std::uint64_t kLargestRatio = 200;
 constexpr std::uint64_t kRatioFloor = std::uint64_t{64} << 20;
-constexpr std::uint64_t kMemberCost = 512;  // a tar header
+constexpr std::uint64_t kMemberCost = 512;                      // a tar header
+constexpr std::uint64_t kMostNames = std::uint64_t{256} << 20;  // bytes of all names, which are kept in memory
 constexpr std::uint64_t kLargestScript = std::uint64_t{64} << 20;
 constexpr std::uint64_t kLargestList = std::uint64_t{256} << 20;
 constexpr std::int64_t kLatest = std::numeric_limits<std::uint32_t>::max();
@@ -81,14 +82,14 @@ class Survey {
     // What Windows takes for a folder's border.
     if (stream_.format_name() == std::string_view("zip") && member.path.find('\\') != std::string::npos)
       bad_member(member.path, "has a backslash in its name");
-    count(kMemberCost);
+    count_name(member.path.size() + member.target.size());
     if (++folders_and_files_ > bundle::kMaxEntries) throw Error(ErrorKind::kBadBundle, "bad archive: too many files");
     result_.mtime = std::max(result_.mtime, std::clamp<std::int64_t>(member.mtime, 0, kLatest));
     for (std::string_view folder = bundle::parent_of(member.path); !folder.empty(); folder = bundle::parent_of(folder))
-      if (!result_.folders.emplace(folder).second) break;
+      if (!add_folder(folder)) break;
     switch (member.type) {
       case MemberType::kFolder:
-        result_.folders.insert(member.path);
+        add_folder(member.path);
         break;
       case MemberType::kFile:
         take_file(member);
@@ -144,6 +145,19 @@ class Survey {
     for (const PrefixRecord& record : records)
       if (!result_.prefixes.emplace(below(result_.root, record.path), record).second)
         bad_member(member.path, "names '" + record.path + "' twice");
+  }
+
+  // False: it was there.
+  bool add_folder(std::string_view path) {
+    if (!result_.folders.emplace(path).second) return false;
+    count_name(path.size());
+    return true;
+  }
+
+  void count_name(std::uint64_t bytes) {
+    count(kMemberCost);
+    if (bytes > names_left_) throw Error(ErrorKind::kBadBundle, "bad archive: its names are too long together");
+    names_left_ -= bytes;
   }
 
   void count(std::uint64_t bytes) {
@@ -210,7 +224,7 @@ class Survey {
 
   MemberStream& stream_;
   ForeignContents result_;
-  std::uint64_t room_;
+  std::uint64_t room_, names_left_ = kMostNames;
   std::uint64_t folders_and_files_ = 0;
   std::map<std::string, std::uint64_t> sizes_;  // of files, by their first names
   std::map<std::string, std::string> first_names_;

@@ -88,6 +88,11 @@ bomb("bomb.tar.gz", lambda name: gzip.open(name, "wb", compresslevel=1))
 bomb("bomb.tar.bz2", lambda name: bz2.open(name, "wb", compresslevel=1))
 bomb("bomb.tar.xz", lambda name: lzma.open(name, "wb", preset=0))
 tar("hard-bomb", member("zeros", data=bytes(8 << 20)), *[hard(f"p{i}", "zeros") for i in range(2000)])
+def names(count):  # each in 127 folders of its own, most of whose names repeat
+    with lzma.open("evil/names-bomb.tar.xz", "wb", preset=0) as out:
+        for i in range(count):
+            out.write(member(f"{i:020}/" + "folder-of-thirty-characters-it/" * 126 + "f")[0].tobuf(tarfile.PAX_FORMAT))
+names(10000)
 # Zip.
 def zipped(name, *names, data=b"evil", attributes=0o100644):
     with zipfile.ZipFile(f"evil/{name}.zip", "w", zipfile.ZIP_DEFLATED) as z:
