@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 
+#include "bundle/environment_fallbacks.h"
+#include "bundle/error.h"
 #include "launcher/commands.h"
 #include "launcher/switch.h"
 
@@ -15,9 +17,12 @@ struct UseOptions {
   std::string release;
   std::optional<int> percent;
   double seconds = 300;
+  bool names_time = false;  // on the command line
 };
 
 void use(const UseOptions& options) {
+  if (options.names_time && !options.percent)
+    throw bundle::Error(bundle::ErrorKind::kUsage, "cannot use --canary-time alone: it is how long --canary lasts");
   Store store = open_installed(options.common, options.release);
   require_whole(store, options.release, false);
   std::optional<CanaryTerms> canary;
@@ -43,7 +48,10 @@ void add_use(CLI::App& app, CommandResult& /*result*/) {
       ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}}))
       ->check(CLI::Range(1.0, 604800.0));
   add_common_options(*command, options->common);
-  command->callback([options] { use(*options); });
+  command->callback([options, command] {
+    options->names_time = bundle::is_named(*command, "--canary-time");
+    use(*options);
+  });
 }
 
 }  // namespace holdall::launcher
