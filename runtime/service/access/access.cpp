@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
+#include "runtime/error.h"
 #include "runtime/service/digest.h"
 #include "runtime/service/http/http_error.h"
+#include "runtime/service/log.h"
 #include "runtime/service/metrics.h"
 
 namespace holdall::runtime::service {
@@ -115,19 +118,27 @@ std::int64_t Access::used_today(const std::string& name, std::int64_t day) {
 void Access::charge(const Caller& caller, std::int64_t pictures, WallClock::time_point now) {
   const Key* key = key_of(caller);
   if (!key || !key->daily_quota) return;
-  const std::int64_t day = day_of(now), used = used_today(key->name, day);
-  if (used + pictures > static_cast<std::int64_t>(*key->daily_quota))
-    throw HttpError(429, "insufficient_quota",
-                    "the key '" + key->name + "' has " +
-                        std::to_string(std::max<std::int64_t>(0, static_cast<std::int64_t>(*key->daily_quota) - used)) +
-                        " of its " + std::to_string(*key->daily_quota) + " pictures of this day left (UTC), " +
-                        std::to_string(pictures) + " were asked for")
-        .retry_after(seconds_to_midnight(now))
-        .final();
-  database_.run(
-      "INSERT INTO pictures VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = max(0, count + excluded.count)",
-      {key->name, day, pictures});
-  database_.run("DELETE FROM pictures WHERE day < ?1", {day - 1});
+  const auto quota = static_cast<std::int64_t>(*key->daily_quota);
+  const std::int64_t day = day_of(now);
+  try {
+    // In one statement: the service that this one takes over from counts, too.
+    database_.run(
+        "INSERT INTO pictures SELECT ?1, ?2, max(0, ?3) WHERE ?3 <= ?4 "
+        "ON CONFLICT DO UPDATE SET count = max(0, count + ?3) WHERE count + ?3 <= ?4",
+        {key->name, day, pictures, quota});
+    const bool counted = database_.changed() > 0;
+    database_.run("DELETE FROM pictures WHERE day < ?1", {day - 1});
+    if (counted) return;
+  } catch (const Error& error) {
+    return log_warning("quota_not_counted", {{"key_name", key->name}, {"message", error.what()}});
+  }
+  throw HttpError(429, "insufficient_quota",
+                  "the key '" + key->name + "' has " +
+                      std::to_string(std::max<std::int64_t>(0, quota - used_today(key->name, day))) + " of its " +
+                      std::to_string(quota) + " pictures of this day left (UTC), " + std::to_string(pictures) +
+                      " were asked for")
+      .retry_after(seconds_to_midnight(now))
+      .final();
 }
 
 std::vector<std::pair<std::string, std::string>> Access::rate_headers(const Caller& caller, Clock::time_point now,

@@ -42,7 +42,8 @@ class Access {
 
   // One more request that makes pictures. Throws HttpError 429 when they come faster than the key's rate.
   void admit(const Caller& caller, Clock::time_point now = Clock::now());
-  // `pictures` more on this day; negative: given back. Throws HttpError 429 if they are more than the day has left.
+  // `pictures` more on this day; negative: given back. Throws HttpError 429 if they are more than the day has left. A
+  // disk that cannot count does not stop the service: the log says so.
   void charge(const Caller& caller, std::int64_t pictures, WallClock::time_point now = WallClock::now());
   // x-ratelimit-{limit,remaining,reset}-requests as OpenAI spells them: of the day's pictures where there is a quota,
   // else of the rate; none for a key without limits.

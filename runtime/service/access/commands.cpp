@@ -76,8 +76,7 @@ void add_keys_command(CLI::App& app) {
   CLI::App* add = keys->add_subcommand("add", "make a key; it is printed once");
   add_file(*add, *arguments);
   add->add_option("--name", arguments->key.name, "unique; [A-Za-z0-9._-]{1,64}")->required();
-  add->add_option("--role", arguments->role,
-                  "viewer: models, its own jobs, the page; editor: edits, too; admin: everybody's jobs, too")
+  add->add_option("--role", arguments->role, "viewer: lists models; editor: edits, too; admin: as an editor")
       ->check(CLI::IsMember({"viewer", "editor", "admin"}))
       ->capture_default_str();
   add->add_option("--qps", arguments->qps, "edit requests a second; default: any number")

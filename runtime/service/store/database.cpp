@@ -25,7 +25,7 @@ class Database::Impl {
                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr));
       sqlite3_busy_timeout(connection_, kBusyMilliseconds);
       run("PRAGMA journal_mode = WAL", {});
-      run("PRAGMA synchronous = FULL", {});
+      run("PRAGMA synchronous = NORMAL", {});  // a power cut may cost the last counts; waiting for the disk costs all
     } catch (const Error&) {
       close();
       throw;
@@ -117,21 +117,6 @@ std::vector<Database::Row> Database::run(const char* sql, const std::vector<Valu
 }
 std::int64_t Database::changed() const noexcept {
   return impl_->changed();
-}
-
-Database::Transaction::Transaction(Database& database) : database_(database) {
-  database_.run("BEGIN IMMEDIATE");
-}
-Database::Transaction::~Transaction() {
-  try {
-    if (open_) database_.run("ROLLBACK");
-  } catch (const Error&) {
-    // SQLite has rolled back by itself.
-  }
-}
-void Database::Transaction::commit() {
-  database_.run("COMMIT");
-  open_ = false;
 }
 
 }  // namespace holdall::runtime::service

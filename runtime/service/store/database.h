@@ -28,18 +28,6 @@ class Database {
   // The number of rows that the last statement changed.
   std::int64_t changed() const noexcept;
 
-  // All or nothing: rolled back unless commit() was called.
-  class Transaction {
-   public:
-    explicit Transaction(Database& database);
-    ~Transaction();
-    void commit();
-
-   private:
-    Database& database_;
-    bool open_ = true;
-  };
-
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;

@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -195,6 +197,25 @@ TEST_F(Limits, CountPicturesADayAcrossProcesses) {
   EXPECT_EQ(code_of([&] { access.charge(caller, 3, noon + 12h); }), "accepted") << "the next day";
 }
 
+TEST_F(Limits, DoNotStopTheServiceWhereTheDiskIsFull) {
+  const Caller caller{"few", Role::kEditor};
+  Database on_disk(folder / "state.sqlite");
+  Access access(file, on_disk, metrics);
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit usual{};
+  ::getrlimit(RLIMIT_FSIZE, &usual);
+  const rlimit none{.rlim_cur = 0, .rlim_max = usual.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &none);
+  const std::string first = code_of([&] { access.charge(caller, 3); }),
+                    second = code_of([&] { access.charge(caller, 3); });
+  ::setrlimit(RLIMIT_FSIZE, &usual);
+  std::signal(SIGXFSZ, before);
+  EXPECT_EQ(first, "accepted");
+  EXPECT_EQ(second, "accepted") << "what could not be counted was not";
+  EXPECT_EQ(code_of([&] { access.charge(caller, 3); }), "accepted");
+  EXPECT_EQ(code_of([&] { access.charge(caller, 1); }), "429 insufficient_quota") << "it counts again";
+}
+
 TEST_F(Limits, AreNoneWithoutAKeysFile) {
   Access access("", database, metrics);
   const Caller caller = access.identify(asking("", ""));
@@ -267,6 +288,15 @@ TEST_F(Audit, GoesOnAfterALineThatACrashCutOff) {
   EXPECT_EQ(verdict().lines, 3u);
   EXPECT_EQ(verdict().fault, "");
   EXPECT_THAT(folder.read("audit.jsonl"), ::testing::StartsWith(good));
+}
+
+TEST_F(Audit, GivesUpAtTheEndWhereNothingCanBeWritten) {
+  const auto begun = Clock::now();
+  {
+    AuditLog log("/dev/full");
+    log.append({{"id", "lost"}});
+  }
+  EXPECT_LT(Clock::now() - begun, 5s);
 }
 
 TEST_F(Audit, FindsTheLastLineHoweverLongItIs) {
