@@ -7,6 +7,7 @@
 #include <sstream>
 #include <vector>
 
+#include "runtime/error.h"
 #include "runtime/files/sha256.h"
 
 namespace holdall::runtime::worker {
@@ -42,7 +43,8 @@ std::string outline(const fs::path& model) {
   for (const auto& file : files) {
     const auto size = static_cast<std::size_t>(fs::file_size(file));
     const std::string part = file.extension() == ".json" ? read(file, size) : header_of(file);
-    text += fs::relative(file, model).string() + '\n' + std::to_string(size) + ' ' + files::sha256_hex(part) + '\n';
+    text +=
+        file.lexically_relative(model).string() + '\n' + std::to_string(size) + ' ' + files::sha256_hex(part) + '\n';
   }
   return files::sha256_hex(text);
 }
@@ -64,14 +66,18 @@ std::string number(double value) {
 }  // namespace
 
 Origin read_origin(const fs::path& model, const std::string& name, const std::string& dtype) {
-  return {name, outline(model), environment(), dtype};
+  try {
+    return {name, outline(model), environment(), dtype};
+  } catch (const fs::filesystem_error& error) {
+    throw Error(ErrorKind::kStorage, "cannot read '" + model.string() + "': " + error.code().message());
+  }
 }
 
 std::map<std::string, std::string> provenance(const Origin& origin, const pipelines::Request& request,
                                               const pipelines::Result& result, std::size_t index) {
   std::map<std::string, std::string> text{{"Software", std::string("holdall-edit ") + HOLDALL_VERSION},
                                           {"holdall:model", origin.model},
-                                          {"holdall:model_sha256", origin.model_sha256},
+                                          {"holdall:model_outline_sha256", origin.model_outline_sha256},
                                           {"holdall:pipeline", result.pipeline},
                                           {"holdall:prompt_sha256", files::sha256_hex(request.prompt)},
                                           {"holdall:seed", std::to_string(result.seed + index)},

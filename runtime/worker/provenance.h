@@ -9,15 +9,16 @@
 
 namespace holdall::runtime::worker {
 
-struct Origin {                    // what all pictures of one process share
-  std::string model;               // the manifest's name
-  std::string model_sha256;        // of the checkpoint's JSON files and of its weight files' headers and sizes: which
-                                   // release, which configuration; not each weight, which takes minutes
+struct Origin {       // what all pictures of one process share
+  std::string model;  // the manifest's name
+  // Of the checkpoint's JSON files and of its weight files' headers and sizes: which release, which configuration; not
+  // each weight, which takes minutes.
+  std::string model_outline_sha256;
   std::string environment_sha256;  // of holdall/bundle.json, in which a packed release is described; empty outside one
   std::string dtype;               // as asked for; empty: the device's default
 };
 
-// `model`: the checkpoint's root. Throws runtime::Error{kNotFound, kStorage}.
+// `model`: the checkpoint's root. Throws runtime::Error{kStorage}.
 Origin read_origin(const std::filesystem::path& model, const std::string& name, const std::string& dtype);
 
 // Picture number `index` of `result`.

@@ -78,7 +78,7 @@ cmp out/e-4.png out/f.png || fail "a picture among others differs from itself al
 
 # Where a picture comes from: its seed, and digests of the prompt and the model.
 prompt_digest=$(printf 'make it red' | sha256sum | cut -d' ' -f1)
-for text in "holdall:prompt_sha256" "$prompt_digest" "holdall:seed" "holdall:model_sha256" QwenImageEditPlusPipeline; do
+for text in "holdall:prompt_sha256" "$prompt_digest" "holdall:seed" "holdall:model_outline_sha256" QwenImageEditPlusPipeline; do
   grep -qaF -- "$text" out/f.png || fail "the PNG lacks $text"
 done
 ! grep -qaF "make it red" out/f.png || fail "the PNG holds the prompt"
