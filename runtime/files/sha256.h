@@ -1,4 +1,4 @@
-// SHA-256, for provenance.
+// SHA-256.
 #pragma once
 
 #include <string>

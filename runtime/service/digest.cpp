@@ -1,9 +1,7 @@
 #include "runtime/service/digest.h"
 
-#include <openssl/evp.h>
 #include <sys/random.h>
 
-#include <array>
 #include <vector>
 
 #include "runtime/error.h"
@@ -22,14 +20,6 @@ std::string hex(const unsigned char* bytes, std::size_t size) {
 }
 
 }  // namespace
-
-std::string sha256_hex(std::string_view bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-    throw Error(ErrorKind::kInternal, "cannot compute a sha256");
-  return hex(digest.data(), size);
-}
 
 std::string random_hex(int bytes) {
   std::vector<unsigned char> raw(static_cast<std::size_t>(bytes));

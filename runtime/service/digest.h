@@ -2,11 +2,12 @@
 #pragma once
 
 #include <string>
-#include <string_view>
+
+#include "runtime/files/sha256.h"
 
 namespace holdall::runtime::service {
 
-std::string sha256_hex(std::string_view bytes);
+using files::sha256_hex;
 
 // `bytes` random bytes in hex, from the kernel.
 std::string random_hex(int bytes);
