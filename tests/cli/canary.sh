@@ -1,28 +1,7 @@
 # holdall use ID --canary, as an operator types it.
-holdall=$HOLDALL_BIN/holdall
-export HOLDALL_ROOT=$PWD/root
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
+source "$HOLDALL_SOURCE/tests/cli/serve_fixture.sh"
 clients=
 trap '[ -z "$clients" ] || kill $clients 2>/dev/null; "$holdall" stop --timeout 0 >/dev/null 2>&1 || true' EXIT
-expect() {  # CODE COMMAND…: stdout goes to out, stderr to err.
-  local want=$1 got=0
-  shift
-  "$@" >out 2>err || got=$?
-  [ "$got" -eq "$want" ] || { cat out err >&2; fail "exit $got instead of $want: $*"; }
-}
-says() { grep -qF -- "$2" "$1" || { cat "$1" >&2; fail "no '$2' in $1"; }; }
-pack() {  # VERSION ARGUMENTS…
-  local version=$1 arguments=''
-  shift
-  for argument in "$@"; do arguments+=", \"$argument\""; done
-  cat >manifest.json <<END
-{ "name": "demo", "version": "$version", "executables": ["$HOLDALL_TEST_SERVICE"], "device": "cpu",
-  "service": { "exec": ["bin/$(basename "$HOLDALL_TEST_SERVICE")", "version=$version", "state={state}"$arguments],
-               "swap": "overlap", "ready_timeout_seconds": 20, "drain_timeout_seconds": 5 } }
-END
-  "$HOLDALL_BIN/holdall-pack" -q -m manifest.json -o "demo-$version.tar.zst" >/dev/null
-}
 pack 1.0.0
 pack 1.0.1
 pack 2.0.0 errs_every=2
@@ -34,6 +13,8 @@ expect 2 "$holdall" use "$second" --canary 10
 says err 'does not run'
 expect 2 "$holdall" use "$second" --canary 0
 expect 2 "$holdall" use "$second" --canary 100
+expect 2 "$holdall" use "$second" --canary-time 5m
+says err '--canary-time alone'
 expect 0 "$holdall" use "$first"
 expect 0 "$holdall" start --detach -q --port 0
 url=$(cat out)

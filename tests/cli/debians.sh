@@ -3,17 +3,7 @@
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
 if [ -z "${HOLDALL_TEST_NAMESPACE:-}" ]; then
   [ "$(id -u)" = 0 ] && unshare --mount --net true 2>/dev/null || { echo "entering another root takes root's rights" >&2; exit 77; }
-  python3 - "$HOLDALL_SOURCE/manifests" >manifest.json <<'PYTHON'
-import json, os, sys
-folder = sys.argv[1]
-manifest = json.load(open(folder + "/demo.json"))
-for key in ("executables", "library_paths"):
-    manifest[key] = [os.path.normpath(os.path.join(folder, path)) for path in manifest[key]]
-manifest["model"]["path"] = os.path.normpath(os.path.join(folder, manifest["model"]["path"]))
-manifest["libc"] = "bundled"
-del manifest["$schema"]
-json.dump(manifest, sys.stdout)
-PYTHON
+  python3 "$HOLDALL_SOURCE/tests/cli/manifest_with_libc.py" "$HOLDALL_SOURCE/manifests" >manifest.json
   expect 0 "$pack" -q -m manifest.json -o demo-1.0.0.tar.zst
   expect 0 "$pack" -q -m manifest.json --bundle-version 1.0.1 --base demo-1.0.0.tar.zst -o demo-1.0.1.tar.zst
   chmod 0755 .

@@ -1,18 +1,8 @@
 # The image-editing service itself, built here, on Debian 11, whose libc and libstdc++ are too old for it: its gate edits a
-# picture, and an edit there gives the same bytes as one here.
+# picture, and an edit there gives the same picture as one here.
 source "$HOLDALL_SOURCE/tests/cli/pack_fixture.sh"
 source "$HOLDALL_SOURCE/tests/cli/debian_fixture.sh"
-python3 - "$HOLDALL_SOURCE/manifests" >manifest.json <<'PYTHON'
-import json, os, sys
-folder = sys.argv[1]
-manifest = json.load(open(folder + "/demo.json"))
-for key in ("executables", "library_paths"):
-    manifest[key] = [os.path.normpath(os.path.join(folder, path)) for path in manifest[key]]
-manifest["model"]["path"] = os.path.normpath(os.path.join(folder, manifest["model"]["path"]))
-manifest["libc"] = "bundled"
-del manifest["$schema"]
-json.dump(manifest, sys.stdout)
-PYTHON
+python3 "$HOLDALL_SOURCE/tests/cli/manifest_with_libc.py" "$HOLDALL_SOURCE/manifests" >manifest.json
 expect 0 "$pack" -q -m manifest.json -o bare/demo.tar.zst
 cp "$HOLDALL_SOURCE/examples/photo/grace_hopper.jpg" bare/photo.jpg
 expect 0 on_host ./holdall doctor demo.tar.zst

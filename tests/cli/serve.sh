@@ -1,18 +1,6 @@
 # run, status, upgrade, rollback, stop, start and logs, as an operator types them, with a small service packed for it.
-holdall=$HOLDALL_BIN/holdall
-export HOLDALL_ROOT=$PWD/root
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
+source "$HOLDALL_SOURCE/tests/cli/serve_fixture.sh"
 trap '"$holdall" stop --timeout 0 >/dev/null 2>&1 || true' EXIT
-
-# expect CODE COMMAND…: stdout goes to out, stderr to err.
-expect() {
-  local want=$1 got=0
-  shift
-  "$@" >out 2>err || got=$?
-  [ "$got" -eq "$want" ] || { cat out err >&2; fail "exit $got instead of $want: $*"; }
-}
-says() { grep -qF -- "$2" "$1" || { cat "$1" >&2; fail "no '$2' in $1"; }; }
 field() { "$holdall" status --json | sed -n "s/.*\"$1\":\(\"[^\"]*\"\|[^,}]*\).*/\1/p" | tr -d '"'; }
 ask() {  # URL
   local port=${1##*:}
@@ -22,17 +10,6 @@ ask() {  # URL
   exec 3>&-
 }
 
-pack() {  # VERSION ARGUMENTS…
-  local version=$1 arguments=''
-  shift
-  for argument in "$@"; do arguments+=", \"$argument\""; done
-  cat >manifest.json <<END
-{ "name": "demo", "version": "$version", "executables": ["$HOLDALL_TEST_SERVICE"], "device": "cpu",
-  "service": { "exec": ["bin/$(basename "$HOLDALL_TEST_SERVICE")", "version=$version", "state={state}"$arguments],
-               "swap": "overlap", "ready_timeout_seconds": 20, "drain_timeout_seconds": 5 } }
-END
-  "$HOLDALL_BIN/holdall-pack" -q -m manifest.json -o "demo-$version.tar.zst" >/dev/null
-}
 pack 1.0.0
 pack 1.0.1
 pack 2.0.0 'status=golden edit differs' exit_before_ready=1
