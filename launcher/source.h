@@ -33,8 +33,8 @@ class Source {
   // The archive. A pipe is first read to its end into a file in `spool_folder` that has no name; what is fetched goes
   // to one there too, after what an earlier try has left is checked frame by frame, and without the chunks that are
   // known (they are fetched when they are read all the same); of a foreign archive a bundle is made there. Other kinds
-  // ignore both. Throws Error{kUsage} for a
-  // folder, which carries no digests to install by, and for a pipe that gives more than it may Error{kStorage, kTrust}.
+  // ignore both. Throws Error{kUsage} for a folder, which carries no digests to install by, and for a pipe that gives
+  // more than it may Error{kStorage, kTrust}.
   bundle::Reader reader(const std::string& spool_folder, const SpoolLimits& limits) const;
 
   // Whether the archive has digests of its own, which can be compared: a foreign one has none.

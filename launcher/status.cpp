@@ -53,10 +53,6 @@ std::string utc_time(std::int64_t seconds) {
   return text;
 }
 
-}  // namespace
-
-namespace {
-
 ordered_json canary_json(const ServiceStatus::Canary& canary) {
   return {{"release", canary.release},
           {"percent", canary.percent},
