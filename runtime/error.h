@@ -9,6 +9,7 @@ namespace holdall::runtime {
 enum class ErrorKind {
   kInternal,     // HTTP 500, exit 1
   kBadRequest,   // HTTP 400 with `param`, exit 2
+  kTooLarge,     // more than this service takes. HTTP 413 with `param`, exit 2
   kBadModel,     // the checkpoint is wrong: unknown class, missing tensor, bad JSON. Exit 3
   kStorage,      // cannot read or write. Exit 6
   kNotFound,     // file or folder missing. Exit 7
@@ -32,6 +33,7 @@ class Error : public std::runtime_error {
 inline int exit_code(ErrorKind kind) noexcept {
   switch (kind) {
     case ErrorKind::kBadRequest:
+    case ErrorKind::kTooLarge:
       return 2;
     case ErrorKind::kBadModel:
       return 3;

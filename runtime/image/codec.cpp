@@ -1,5 +1,6 @@
 #include "runtime/image/codec.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -15,6 +16,25 @@ bool has(std::span<const std::byte> bytes, std::size_t offset, std::string_view 
   return bytes.size() >= offset + magic.size() && std::memcmp(bytes.data() + offset, magic.data(), magic.size()) == 0;
 }
 
+constexpr std::uint8_t kOpaque = 255;
+
+Decoded decode_any(std::span<const std::byte> bytes, std::uint64_t max_pixels, Alpha alpha) {
+  if (has(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, max_pixels, alpha);
+  if (has(bytes, 0, "\xff\xd8\xff")) return decode_jpeg(bytes, max_pixels);
+  if (has(bytes, 0, "RIFF") && has(bytes, 8, "WEBP")) return decode_webp(bytes, max_pixels, alpha);
+  refuse_picture(bytes.empty() ? "it is empty" : "it is neither PNG, JPEG nor WebP");
+}
+
+template <class Decode>
+Picture read(const std::filesystem::path& file, const std::string& what, Decode decode) {
+  const auto bytes = files::read_file(file);
+  try {
+    return decode(bytes);
+  } catch (const Error& error) {
+    throw Error(error.kind(), "cannot use " + what + " '" + file.string() + "': " + error.what(), error.param());
+  }
+}
+
 }  // namespace
 
 void refuse_picture(const std::string& why) {
@@ -27,9 +47,20 @@ Picture checked_picture(std::uint64_t width, std::uint64_t height, std::uint64_t
   constexpr std::uint64_t kLongestSide = 1U << 24;
   if (width == 0 || height == 0) refuse_picture("it has " + size);
   if (width > kLongestSide || height > kLongestSide || width * height > max_pixels) {
-    refuse_picture("it has " + size + ", more than " + std::to_string(max_pixels) + ": send a smaller one");
+    throw Error(ErrorKind::kTooLarge,
+                "cannot read the picture: it has " + size + ", more than " + std::to_string(max_pixels) +
+                    ": send a smaller one",
+                "image");
   }
   return {static_cast<int>(width), static_cast<int>(height), std::vector<std::uint8_t>(width * height * 3)};
+}
+
+void split_alpha(std::span<const std::uint8_t> rgba, Decoded& decoded) {
+  decoded.alpha.resize(rgba.size() / 4);
+  for (std::size_t i = 0; i < decoded.alpha.size(); ++i) {
+    std::copy_n(&rgba[4 * i], 3, &decoded.picture.rgb[3 * i]);
+    decoded.alpha[i] = rgba[4 * i + 3];
+  }
 }
 
 void check_encodable(const Picture& picture, const char* format, int longest_side) {
@@ -41,26 +72,30 @@ void check_encodable(const Picture& picture, const char* format, int longest_sid
 }
 
 Picture decode(std::span<const std::byte> bytes, std::uint64_t max_pixels) {
-  Decoded decoded;
-  if (has(bytes, 0, "\x89PNG\r\n\x1a\n")) {
-    decoded = decode_png(bytes, max_pixels);
-  } else if (has(bytes, 0, "\xff\xd8\xff")) {
-    decoded = decode_jpeg(bytes, max_pixels);
-  } else if (has(bytes, 0, "RIFF") && has(bytes, 8, "WEBP")) {
-    decoded = decode_webp(bytes, max_pixels);
-  } else {
-    refuse_picture(bytes.empty() ? "it is empty" : "it is neither PNG, JPEG nor WebP");
-  }
+  Decoded decoded = decode_any(bytes, max_pixels, Alpha::kDrop);
   return turn_upright(std::move(decoded.picture), decoded.orientation);
 }
 
-Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels) {
-  const auto bytes = files::read_file(file);
+Picture decode_mask(std::span<const std::byte> bytes, std::uint64_t max_pixels) {
   try {
-    return decode(bytes, max_pixels);
+    Decoded decoded = decode_any(bytes, max_pixels, Alpha::kKeep);
+    const auto transparent = [](std::uint8_t alpha) { return alpha < kOpaque; };
+    if (std::any_of(decoded.alpha.begin(), decoded.alpha.end(), transparent)) {
+      for (std::size_t i = 0; i < decoded.alpha.size(); ++i)
+        std::fill_n(&decoded.picture.rgb[3 * i], 3, static_cast<std::uint8_t>(kOpaque - decoded.alpha[i]));
+    }
+    return turn_upright(std::move(decoded.picture), decoded.orientation);
   } catch (const Error& error) {
-    throw Error(error.kind(), "cannot use picture '" + file.string() + "': " + error.what(), error.param());
+    throw Error(error.kind(), std::string("cannot use the mask: ") + error.what(), "mask");
   }
+}
+
+Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels) {
+  return read(file, "picture", [&](const auto& bytes) { return decode(bytes, max_pixels); });
+}
+
+Picture read_mask(const std::filesystem::path& file, std::uint64_t max_pixels) {
+  return read(file, "mask", [&](const auto& bytes) { return decode_mask(bytes, max_pixels); });
 }
 
 std::vector<std::byte> encode(const Picture& picture, const EncodeOptions& options) {

@@ -17,12 +17,17 @@ enum class Format { kPng, kJpeg, kWebp };
 
 // Told by the first bytes, not by a name. Every decoder resolves EXIF orientation, palettes, 16-bit, grey and CMYK;
 // alpha is dropped, not composited (as PIL's convert("RGB") does). The header is checked against `max_pixels` before
-// anything of the picture's size is allocated. Throws Error{kBadRequest, …, "image"} for what is no picture, is broken,
-// truncated or too large.
+// anything of the picture's size is allocated. Throws Error{kBadRequest, …, "image"} for what is no picture, is broken
+// or truncated, and Error{kTooLarge, …, "image"} for what has too many pixels.
 Picture decode(std::span<const std::byte> bytes, std::uint64_t max_pixels);
 
-// decode() of a file, which its errors name. Throws Error{kNotFound, kStorage} too.
+// What a mask selects: white is repainted, black is kept. In a picture with transparent places those are what is white
+// (OpenAI's masks); any other is taken as it is. Throws as decode() does, with "mask" for "image".
+Picture decode_mask(std::span<const std::byte> bytes, std::uint64_t max_pixels);
+
+// decode() and decode_mask() of a file, which their errors name. Throw Error{kNotFound, kStorage} too.
 Picture read_picture(const std::filesystem::path& file, std::uint64_t max_pixels);
+Picture read_mask(const std::filesystem::path& file, std::uint64_t max_pixels);
 
 struct EncodeOptions {
   Format format = Format::kPng;

@@ -85,21 +85,31 @@ void read_header(Reader& reader) {
   png_read_info(png, reader.info);
 }
 
-// Grey, palette, 16 bits and alpha all to 8-bit RGB. Alpha and tRNS are dropped. 16 bits keep their high byte, as PIL
-// does with colour; its clamping of 16-bit grey to 255, which turns pictures white, is not followed.
-void read_pixels(Reader& reader, std::uint8_t* rgb, std::size_t stride, std::uint32_t height) {
+bool has_alpha(Reader& reader) {
+  return (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
+         png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
+}
+
+// Grey, palette and 16 bits all to 8-bit RGB, or RGBA where alpha is kept; else it and tRNS are dropped. 16 bits keep
+// their high byte, as PIL does with colour; its clamping of 16-bit grey to 255, which turns pictures white, is not
+// followed.
+void read_pixels(Reader& reader, std::uint8_t* pixels, std::size_t stride, Alpha alpha) {
   png_structp png = reader.png;
   const int colour = png_get_color_type(png, reader.info);
   if (colour == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
   if (colour == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(png);
   png_set_strip_16(png);
   if ((colour & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(png);
-  png_set_strip_alpha(png);
+  if (alpha == Alpha::kKeep)
+    png_set_tRNS_to_alpha(png);
+  else
+    png_set_strip_alpha(png);
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, reader.info);
+  const std::uint32_t height = png_get_image_height(png, reader.info);
   if (png_get_rowbytes(png, reader.info) != stride) png_error(png, "its rows have an unexpected length");
   for (int pass = 0; pass < passes; ++pass) {
-    for (std::uint32_t y = 0; y < height; ++y) png_read_row(png, rgb + y * stride, nullptr);
+    for (std::uint32_t y = 0; y < height; ++y) png_read_row(png, pixels + y * stride, nullptr);
   }
   png_read_end(png, nullptr);
 }
@@ -154,16 +164,20 @@ std::vector<png_text> text_chunks(const std::map<std::string, std::string>& text
 
 }  // namespace
 
-Decoded decode_png(std::span<const std::byte> bytes, std::uint64_t max_pixels) {
+Decoded decode_png(std::span<const std::byte> bytes, std::uint64_t max_pixels, Alpha alpha) {
   Reader reader(bytes);
   if (!guarded(reader.fault.jump, [&] { read_header(reader); })) refuse_picture(reader.fault.message);
   const std::uint32_t width = png_get_image_width(reader.png, reader.info);
   const std::uint32_t height = png_get_image_height(reader.png, reader.info);
   Decoded decoded{checked_picture(width, height, max_pixels), find_orientation(bytes)};
-  std::uint8_t* rgb = decoded.picture.rgb.data();
-  if (!guarded(reader.fault.jump, [&] { read_pixels(reader, rgb, std::size_t{width} * 3, height); })) {
+  if (!has_alpha(reader)) alpha = Alpha::kDrop;
+  const std::size_t channels = alpha == Alpha::kKeep ? 4 : 3;
+  std::vector<std::uint8_t> rgba(alpha == Alpha::kKeep ? std::size_t{width} * height * channels : 0);
+  std::uint8_t* pixels = alpha == Alpha::kKeep ? rgba.data() : decoded.picture.rgb.data();
+  if (!guarded(reader.fault.jump, [&] { read_pixels(reader, pixels, width * channels, alpha); })) {
     refuse_picture(reader.fault.message);
   }
+  if (alpha == Alpha::kKeep) split_alpha(rgba, decoded);
   return decoded;
 }
 

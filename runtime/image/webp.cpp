@@ -51,7 +51,7 @@ struct Canvas {
 }  // namespace
 
 // Of an animation the first frame, on black where it leaves the canvas free.
-Decoded decode_webp(std::span<const std::byte> bytes, std::uint64_t max_pixels) {
+Decoded decode_webp(std::span<const std::byte> bytes, std::uint64_t max_pixels, Alpha alpha) {
   const WebPData data{reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
   const std::unique_ptr<WebPDemuxer, DeleteDemuxer> demuxer(WebPDemux(&data));
   if (!demuxer) refuse_picture("its WebP container is broken or truncated");
@@ -67,16 +67,19 @@ Decoded decode_webp(std::span<const std::byte> bytes, std::uint64_t max_pixels) 
     refuse_picture("its first frame lies outside its canvas");
   }
 
-  const std::size_t stride = std::size_t{width} * 3;
-  const std::size_t offset = std::size_t(it.y_offset) * stride + std::size_t(it.x_offset) * 3;
-  const std::span<std::uint8_t> target = std::span(decoded.picture.rgb).subspan(offset);
+  const bool keep = alpha == Alpha::kKeep && it.has_alpha != 0;
+  const std::size_t channels = keep ? 4 : 3, stride = width * channels;
+  std::vector<std::uint8_t> rgba(keep ? stride * height : 0);
+  const std::size_t offset = std::size_t(it.y_offset) * stride + std::size_t(it.x_offset) * channels;
+  const std::span<std::uint8_t> target = std::span(keep ? rgba : decoded.picture.rgb).subspan(offset);
   int frame_width = 0, frame_height = 0;
   if (WebPGetInfo(it.fragment.bytes, it.fragment.size, &frame_width, &frame_height) == 0 || frame_width != it.width ||
       frame_height != it.height || it.complete == 0 ||
-      WebPDecodeRGBInto(it.fragment.bytes, it.fragment.size, target.data(), target.size(), static_cast<int>(stride)) ==
-          nullptr) {
+      (keep ? WebPDecodeRGBAInto : WebPDecodeRGBInto)(it.fragment.bytes, it.fragment.size, target.data(), target.size(),
+                                                      static_cast<int>(stride)) == nullptr) {
     refuse_picture("its WebP data is broken or truncated");
   }
+  if (keep) split_alpha(rgba, decoded);
   return decoded;
 }
 

@@ -9,6 +9,7 @@ namespace {
 constexpr std::array kNames{
     std::pair{ErrorKind::kInternal, std::string_view("internal")},
     std::pair{ErrorKind::kBadRequest, std::string_view("bad_request")},
+    std::pair{ErrorKind::kTooLarge, std::string_view("too_large")},
     std::pair{ErrorKind::kBadModel, std::string_view("bad_model")},
     std::pair{ErrorKind::kStorage, std::string_view("storage")},
     std::pair{ErrorKind::kNotFound, std::string_view("not_found")},

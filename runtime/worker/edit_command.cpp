@@ -84,7 +84,7 @@ pipelines::Request request_of(const EditArguments& arguments, const pipelines::M
   request.dump = arguments.dump;
   request.size = parse_size(arguments.size);
   for (const auto& file : arguments.images) request.images.push_back(image::read_picture(file, manifest.max_pixels));
-  if (arguments.mask) request.mask = image::read_picture(*arguments.mask, manifest.max_pixels);
+  if (arguments.mask) request.mask = image::read_mask(*arguments.mask, manifest.max_pixels);
   return request;
 }
 

@@ -34,7 +34,9 @@ void declare_run(CLI::App& command, EditArguments& arguments) {
       .add_option("--image", arguments.images,
                   "picture to edit; several are Picture 1, Picture 2, …; none: text to image")
       ->type_name("FILE");
-  command.add_option("--mask", arguments.mask, "of the first picture, of its size: white is repainted, black stays")
+  command
+      .add_option("--mask", arguments.mask,
+                  "of the first picture, of its size: white, or what is transparent, is repainted")
       ->type_name("FILE");
   command
       .add_option(

@@ -50,15 +50,23 @@ double mean_difference(const Picture& a, const Picture& b) {
   return sum / static_cast<double>(a.rgb.size());
 }
 
-void expect_refused(const Bytes& bytes, const std::string& why, std::uint64_t most = kMost) {
+void expect_error(ErrorKind kind, const Bytes& bytes, const std::string& why, std::uint64_t most) {
   try {
     decode(span_of(bytes), most);
     FAIL() << "decoded, needed: " << why;
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kBadRequest) << error.what();
+    EXPECT_EQ(error.kind(), kind) << error.what();
     EXPECT_EQ(error.param(), "image");
     EXPECT_THAT(error.what(), HasSubstr(why));
   }
+}
+
+void expect_refused(const Bytes& bytes, const std::string& why) {
+  expect_error(ErrorKind::kBadRequest, bytes, why, kMost);
+}
+
+void expect_too_large(const Bytes& bytes, const std::string& why, std::uint64_t most = kMost) {
+  expect_error(ErrorKind::kTooLarge, bytes, why, most);
 }
 
 enum class Scans { kOne, kMany };
@@ -288,13 +296,13 @@ TEST(Decode, RefusesWhatIsNoPicture) {
 // 2.7 GB would be allocated.
 TEST(Decode, ChecksTheHeaderBeforeAllocating) {
   const std::string size = "it has 30000x30000 pixels, more than 4194304: send a smaller one";
-  expect_refused(png({30000, 30000, 8, 2}, "\0"), size);
+  expect_too_large(png({30000, 30000, 8, 2}, "\0"), size);
   Bytes jpeg = write(smooth(16, 16), Format::kJpeg);
   const std::size_t frame = jpeg.find("\xff\xc0");
   ASSERT_NE(frame, Bytes::npos);
   jpeg.replace(frame + 5, 4, big(30000, 2) + big(30000, 2));
-  expect_refused(jpeg, size);
-  expect_refused(png({0x7fffffff, 0x7fffffff, 8, 2}, "\0"), "send a smaller one");
+  expect_too_large(jpeg, size);
+  expect_too_large(png({0x7fffffff, 0x7fffffff, 8, 2}, "\0"), "send a smaller one");
   const Bytes canvas = riff_chunk("VP8X", Bytes(4, '\0') + little(15999, 3) + little(15999, 3));
   expect_refused(webp(canvas + lossless_webp(smooth(2, 2)).substr(12)), "cannot read the picture");
 }
@@ -302,7 +310,7 @@ TEST(Decode, ChecksTheHeaderBeforeAllocating) {
 TEST(Decode, TakesExactlyTheLargestSize) {
   const Bytes bytes = write(smooth(20, 10), Format::kPng);
   EXPECT_EQ(decode(span_of(bytes), 200).width, 20);
-  expect_refused(bytes, "20x10 pixels, more than 199", 199);
+  expect_too_large(bytes, "20x10 pixels, more than 199", 199);
 }
 
 TEST(Decode, RefusesEveryTruncation) {
@@ -333,11 +341,59 @@ TEST(Decode, SurvivesFlippedBytes) {
       try {
         EXPECT_GT(read(broken).width, 0);
       } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::kBadRequest);
+        EXPECT_TRUE(error.kind() == ErrorKind::kBadRequest || error.kind() == ErrorKind::kTooLarge) << error.what();
         ++refused;
       }
     }
     EXPECT_GT(refused, 0);
+  }
+}
+
+Picture mask_of(const Bytes& bytes) {
+  return decode_mask(span_of(bytes), kMost);
+}
+
+TEST(Mask, SelectsWhatIsTransparent) {
+  const Bytes rgba = png({3, 1, 8, 6}, Bytes("\0\x01\x02\x03\xff\x04\x05\x06\x00\x07\x08\x09\x40", 13));
+  EXPECT_THAT(mask_of(rgba).rgb, ElementsAre(0, 0, 0, 255, 255, 255, 191, 191, 191));
+  const Bytes grey = png({2, 1, 8, 4}, Bytes("\0\x01\xff\x02\x00", 5));
+  EXPECT_THAT(mask_of(grey).rgb, ElementsAre(0, 0, 0, 255, 255, 255));
+  const Bytes palette = png_chunk("PLTE", "\x01\x02\x03\x0b\x0c\x0d"), clear = png_chunk("tRNS", Bytes("\0", 1));
+  EXPECT_THAT(mask_of(png({2, 1, 8, 3}, Bytes("\0\x01\0", 3), palette + clear)).rgb,
+              ElementsAre(0, 0, 0, 255, 255, 255));
+}
+
+TEST(Mask, SelectsWhatIsWhiteWhereNothingIsTransparent) {
+  const Bytes opaque = png({2, 1, 8, 6}, Bytes("\0\xff\xff\xff\xff\x00\x00\x00\xff", 9));
+  EXPECT_THAT(mask_of(opaque).rgb, ElementsAre(255, 255, 255, 0, 0, 0));
+  EXPECT_THAT(mask_of(png({2, 1, 8, 0}, Bytes("\0\xff\x10", 3))).rgb, ElementsAre(255, 255, 255, 16, 16, 16));
+  const Picture picture = smooth(24, 8);
+  EXPECT_EQ(mask_of(write(picture, Format::kJpeg)).rgb, read(write(picture, Format::kJpeg)).rgb);
+}
+
+TEST(Mask, SelectsWhatIsTransparentInWebp) {
+  const std::uint8_t rgba[] = {9, 9, 9, 255, 9, 9, 9, 0};
+  std::uint8_t* data = nullptr;
+  const std::size_t size = WebPEncodeLosslessRGBA(rgba, 2, 1, 8, &data);
+  const Bytes bytes(reinterpret_cast<char*>(data), size);
+  WebPFree(data);
+  EXPECT_THAT(mask_of(bytes).rgb, ElementsAre(0, 0, 0, 255, 255, 255));
+  EXPECT_EQ(mask_of(lossless_webp(smooth(3, 3))).rgb, smooth(3, 3).rgb);
+}
+
+TEST(Mask, IsTurnedUprightAsItsPictureIs) {
+  const Bytes turned = png({2, 1, 8, 4}, Bytes("\0\x01\xff\x02\x00", 5), png_chunk("eXIf", tiff(3)));
+  EXPECT_THAT(mask_of(turned).rgb, ElementsAre(255, 255, 255, 0, 0, 0));
+}
+
+TEST(Mask, IsNamedWhereItCannotBeUsed) {
+  try {
+    mask_of("no picture");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadRequest);
+    EXPECT_EQ(error.param(), "mask");
+    EXPECT_THAT(error.what(), HasSubstr("cannot use the mask: "));
   }
 }
 

@@ -122,8 +122,8 @@ TEST(Channel, ReportsAPeerThatIsGoneInsteadOfDying) {
 }
 
 TEST(Kinds, SurviveTheirNames) {
-  for (const auto kind : {ErrorKind::kInternal, ErrorKind::kBadRequest, ErrorKind::kBadModel, ErrorKind::kStorage,
-                          ErrorKind::kNotFound, ErrorKind::kOutOfMemory, ErrorKind::kCancelled})
+  for (const auto kind : {ErrorKind::kInternal, ErrorKind::kBadRequest, ErrorKind::kTooLarge, ErrorKind::kBadModel,
+                          ErrorKind::kStorage, ErrorKind::kNotFound, ErrorKind::kOutOfMemory, ErrorKind::kCancelled})
     EXPECT_EQ(kind_of(name_of(kind)), kind);
   EXPECT_EQ(kind_of("no such kind"), ErrorKind::kInternal);
 }
