@@ -116,6 +116,7 @@ VisionLanguageInput Qwen25VL::process(const std::string& text, const std::vector
     std::size_t copies = 1;
     if (id == state_->image_token) {
       copies = static_cast<std::size_t>((*grid)[0] * (*grid)[1] * (*grid)[2] / unit);
+      input.image_ids += static_cast<std::int64_t>(copies);
       ++grid;
     }
     input.input_ids.insert(input.input_ids.end(), copies, id);

@@ -17,6 +17,7 @@ namespace holdall::runtime::models {
 // the pictures as patches.
 struct VisionLanguageInput {
   std::vector<std::int64_t> input_ids;
+  std::int64_t image_ids = 0;                            // how many of them stand for pictures
   at::Tensor pixel_values;                               // (patches, 3·2·14·14) float32; undefined without pictures
   std::vector<std::array<std::int64_t, 3>> image_grids;  // (t, h, w) in patches, one per picture
 };

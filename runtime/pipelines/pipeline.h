@@ -42,15 +42,25 @@ struct Request {
   // After each step, from the thread that runs; `total` is of all n pictures. Return false to cancel: run() throws
   // Error{kCancelled}.
   std::function<bool(int step, int total)> progress;
+  // How often each picture is shown while it is made, evenly spread over the steps, as the model foresees it; less
+  // often where there are too few steps. The result is the same as without.
+  int previews = 0;
+  std::function<void(const image::Picture& picture)> preview;
 };
 
 struct Timings {  // seconds
   double text = 0, denoise = 0, vae = 0;
 };
 
+struct Tokens {  // what the models read
+  std::int64_t text = 0,
+               pictures = 0;  // of the prompts, without the system prompt; 16 × 16 pixels of a picture are one
+};
+
 struct Result {
   std::vector<image::Picture> pictures;  // of the seeds seed, seed + 1, …
   Timings timings;                       // of all
+  Tokens tokens;                         // of all: they are read once
   int steps = 0;                         // of each
   std::uint64_t seed = 0;
   std::string pipeline;  // diffusers' name of what ran, e.g. "QwenImageInpaintPipeline"

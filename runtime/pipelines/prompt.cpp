@@ -23,7 +23,8 @@ EmbeddedPrompt embed(const Parts& parts, const PromptTemplate& form, const Promp
                                           std::to_string(states.size(2)) + " channels, needed more than " +
                                           std::to_string(form.dropped) + " of " +
                                           std::to_string(parts.transformer.text_channels()));
-  return {at::tensor(input.input_ids, at::kLong).unsqueeze(0), states.slice(1, form.dropped).contiguous()};
+  return {at::tensor(input.input_ids, at::kLong).unsqueeze(0), states.slice(1, form.dropped).contiguous(),
+          tokens - input.image_ids};
 }
 
 }  // namespace holdall::runtime::pipelines

@@ -39,8 +39,9 @@ inline constexpr PromptTemplate kInstruct{
 inline constexpr const char* kPictureMark = "<|vision_start|><|image_pad|><|vision_end|>";
 
 struct EmbeddedPrompt {
-  at::Tensor ids;     // (1, tokens) int64, the template's too
-  at::Tensor embeds;  // (1, tokens − dropped, text channels)
+  at::Tensor ids;            // (1, tokens) int64, the template's too
+  at::Tensor embeds;         // (1, tokens − dropped, text channels)
+  std::int64_t text_tokens;  // of these embeddings: those that stand for text, not for pictures
 };
 
 struct PromptQuestion {

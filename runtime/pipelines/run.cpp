@@ -49,6 +49,7 @@ void Run::read_prompts(const PromptTemplate& form, const std::string& marks, con
     const EmbeddedPrompt embedded = embed(parts_, form, {field, marks + prompt}, seen, grids);
     keep(name + "input_ids", embedded.ids);
     keep(name + "prompt_embeds", embedded.embeds);
+    result_.tokens.text += embedded.text_tokens;
     return parts_.transformer.prepare(embedded.embeds, grids);
   };
   with_prompt_ = read("prompt", request_.prompt, "");
@@ -94,6 +95,17 @@ Tensor Run::predict(const Tensor& latents, const Tensor& references, const Tenso
   return without_ ? guide(with_prompt, pass(*without_), settings_.true_cfg_scale) : with_prompt;
 }
 
+// Whether a preview is due after the step that is number `executed`, from 1.
+bool Run::shows_after(int executed) const {
+  const auto due = [&](int steps) { return steps * (request_.previews + 1) / result_.steps; };
+  return request_.preview && request_.previews > 0 && executed < result_.steps && due(executed) > due(executed - 1);
+}
+
+Tensor Run::decode(const Tensor& latents, const models::TokenGrid& grid) const {
+  const Tensor decoded = parts_.vae.decode(unpack(latents, grid));
+  return (decoded[0] * 0.5 + 0.5).clamp(0, 1).to(at::kCPU).to(at::kFloat);
+}
+
 // The latents of one picture. `done`: the steps of the pictures before it.
 Tensor Run::denoise(const Scene& scene, std::uint64_t seed, int done) {
   using schedulers::FlowMatchEuler;
@@ -124,6 +136,16 @@ Tensor Run::denoise(const Scene& scene, std::uint64_t seed, int done) {
     keep("latents." + std::to_string(executed - 1), latents);
     if (request_.progress && !request_.progress(done + executed, settings_.n * result_.steps))
       throw Error(ErrorKind::kCancelled, "cancelled");
+    if (!shows_after(executed)) continue;
+    lap(result_.timings.denoise);
+    Tensor foreseen =
+        latents - schedule_.sigmas[step + 1].item<double>() * velocity;  // straight on to where noise ends
+    if (scene.source && scene.source->mask.defined()) {
+      const Tensor& mask = scene.source->mask;
+      foreseen = (1 - mask) * clean + mask * foreseen;
+    }
+    request_.preview(to_picture(decode(foreseen, grid)));
+    lap(result_.timings.vae);
   }
   keep("latents", latents);
   lap(result_.timings.denoise);
@@ -131,13 +153,14 @@ Tensor Run::denoise(const Scene& scene, std::uint64_t seed, int done) {
 }
 
 Result Run::paint(const Scene& scene) {
+  for (std::size_t i = scene.grids.size() > 1 || !scene.source ? 1 : 0; i < scene.grids.size(); ++i)
+    result_.tokens.pictures += scene.grids[i].tokens();
   schedule_ = parts_.scheduler.schedule(settings_.steps, scene.grids[0].tokens());
   keep("sigmas", schedule_.sigmas);
   keep("timesteps", schedule_.timesteps.slice(0, settings_.first));
   for (int i = 0; i < settings_.n; ++i) {
     const Tensor latents = denoise(scene, request_.seed + static_cast<std::uint64_t>(i), i * result_.steps);
-    const Tensor decoded = parts_.vae.decode(unpack(latents, scene.grids[0]));
-    const Tensor values = (decoded[0] * 0.5 + 0.5).clamp(0, 1).to(at::kCPU).to(at::kFloat);
+    const Tensor values = decode(latents, scene.grids[0]);
     keep("image", values);
     result_.pictures.push_back(to_picture(values));
     lap(result_.timings.vae);

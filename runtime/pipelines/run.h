@@ -59,6 +59,9 @@ class Run {
   using Clock = std::chrono::steady_clock;
 
   at::Tensor denoise(const Scene& scene, std::uint64_t seed, int done);
+  // (1, tokens, channels) → (3, H, W) floats in [0, 1] on the CPU.
+  at::Tensor decode(const at::Tensor& latents, const models::TokenGrid& grid) const;
+  bool shows_after(int executed) const;
   at::Tensor predict(const at::Tensor& latents, const at::Tensor& references, const at::Tensor& timestep) const;
   void keep(const std::string& name, const at::Tensor& tensor);
   void lap(double& total);

@@ -117,6 +117,58 @@ TEST_F(PipelineTest, RunsASingleStep) {
   EXPECT_EQ(pipeline_->run(request).steps, 1);
 }
 
+TEST_F(PipelineTest, ShowsAPictureWhileItIsMadeWithoutChangingIt) {
+  auto request = small_request();
+  request.steps = 4;
+  const auto plain = pipeline_->run(request).pictures.at(0);
+  std::vector<image::Picture> shown;
+  std::vector<int> after;
+  int steps = 0;
+  request.progress = [&](int step, int) { return steps = step, true; };
+  request.preview = [&](const image::Picture& picture) { shown.push_back(picture), after.push_back(steps); };
+  request.previews = 1;
+  EXPECT_EQ(pipeline_->run(request).pictures.at(0).rgb, plain.rgb);
+  EXPECT_EQ(after, std::vector{2});
+  request.previews = 9;  // more than there are steps
+  pipeline_->run(request);
+  EXPECT_EQ(after, (std::vector{2, 1, 2, 3}));
+  EXPECT_EQ(shown.back().width, plain.width);
+  // What is foreseen comes closer to what comes out.
+  EXPECT_LT(mean_difference(shown[3], plain), mean_difference(shown[1], plain));
+}
+
+TEST_F(PipelineTest, ShowsWhatAMaskKeepsAsItIs) {
+  auto request = small_request();
+  request.mask = half_black(40, 60);
+  request.size = image::Size{64, 64};
+  request.strength = 1.0;
+  image::Picture shown;
+  request.previews = 1;
+  request.preview = [&](const image::Picture& picture) { shown = picture; };
+  const auto result = pipeline_->run(request).pictures.at(0);
+  double kept = 0, painted = 0;
+  for (std::size_t i = 0; i < result.rgb.size(); ++i) {
+    const auto x = i / 3 % 64;  // the border, which the autoencoder blends, is left out
+    if (x < 16) kept += std::abs(result.rgb[i] - shown.rgb[i]);
+    if (x >= 48) painted += std::abs(result.rgb[i] - shown.rgb[i]);
+  }
+  EXPECT_LT(kept, painted / 2);
+}
+
+TEST_F(PipelineTest, CountsWhatTheModelsRead) {
+  auto request = small_request();
+  const auto one = pipeline_->run(request).tokens;
+  EXPECT_EQ(one.pictures, (4096.0 / 16 / 16));  // vae_area
+  request.prompt += " and red";
+  const auto longer = pipeline_->run(request).tokens;
+  EXPECT_GT(longer.text, one.text);
+  EXPECT_LT(longer.text, one.text + 10);
+  request.images.push_back(gradient(60, 60));
+  EXPECT_EQ(pipeline_->run(request).tokens.pictures, 2 * one.pictures);
+  request.n = 2;
+  EXPECT_EQ(pipeline_->run(request).tokens.pictures, 2 * one.pictures);
+}
+
 TEST_F(PipelineTest, TakesTheManifestsDefaults) {
   auto request = small_request();
   request.steps.reset();
