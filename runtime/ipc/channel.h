@@ -5,17 +5,20 @@
 //
 // service → worker
 //   {"type":"edit","id":…,"prompt":…,"negative_prompt":…?,"seed":…,"n":…?,"steps":…?,"true_cfg_scale":…?,
-//    "guidance_scale":…?,"strength":…?,"mask":true?,"size":[w,h]?,"format":"png|jpeg|webp","quality":…,"max_pixels":…}
+//    "guidance_scale":…?,"strength":…?,"mask":true?,"size":[w,h]?,"format":"png|jpeg|webp","quality":…,
+//    "partial_images":…?,"max_pixels":…}
 //                                                            parts: the encoded pictures, the mask last
 //   {"type":"cancel","id":…}
 //   {"type":"stop"}                                          finish what runs, then exit 0
 // worker → service
 //   {"type":"status","text":…,"stage":"loading|warming"}     until ready
-//   {"type":"ready","model":{"name","class","device","dtype","torch","cuda"}}       after load and warm-up
+//   {"type":"ready","model":{"name","class","edits":bool,"digest","environment_digest","device","dtype","torch","cuda"}}
+//                                                            after load and warm-up; `edits`: it needs a picture
 //   {"type":"progress","id":…,"step":…,"total":…,"stage":"text|denoise|vae|encode"}
-//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,
+//   {"type":"partial","id":…,"width":…,"height":…}           part: what the picture is going to be, as it looks by now
+//   {"type":"done","id":…,"width":…,"height":…,"steps":…,"seed":…,"tokens":{"text","pictures"},
 //    "seconds":{"text","denoise","vae","encode"}}            parts: n pictures, of the seeds seed, seed + 1, …
-//   {"type":"error","id":…,"kind":"bad_request|out_of_memory|cancelled|internal","message":…,"param":…}
+//   {"type":"error","id":…,"kind":"bad_request|too_large|out_of_memory|cancelled|internal","message":…,"param":…}
 //   {"type":"fatal","kind":…,"message":…}                    cannot load or warm up; the worker exits
 // Kinds are named in kinds.h. "cancel" has no reply of its own, the edit's "error" or "done" is it.
 #pragma once

@@ -78,8 +78,17 @@ std::unique_ptr<RequestHandler> Api::open_edits(HttpRequest& request, const Call
   require_method(request, "POST");
   require_role(caller, Role::kEditor);
   request.reply_headers = access_.rate_headers(caller);
+  add_origin(request);
   access_.admit(caller);
   return make_edit_handler(request, caller, state_, queue_, access_);
+}
+
+// What would make the picture: in the reply's head and in the audit log.
+void Api::add_origin(HttpRequest& request) const {
+  request.notes["model_digest"] = state_.model_digest;
+  for (const auto& [name, digest] :
+       {std::pair{"x-model-digest", &state_.model_digest}, std::pair{"x-env-digest", &state_.environment_digest}})
+    if (!digest->empty()) request.reply_headers.emplace_back(name, *digest);
 }
 
 std::unique_ptr<RequestHandler> Api::open_models(const HttpRequest& request) const {

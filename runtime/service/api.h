@@ -16,8 +16,9 @@ namespace holdall::runtime::service {
 
 // What requests need to know of the service; written by it, on the same thread.
 struct ServiceState {
-  std::string model = "unknown";   // the id that clients use
-  std::int64_t model_created = 0;  // Unix time
+  std::string model = "unknown";                 // the id that clients use
+  std::int64_t model_created = 0;                // Unix time
+  std::string model_digest, environment_digest;  // sha256s, as the worker tells them; the latter empty outside a bundle
   std::uint64_t max_output_pixels = 4'194'304;
   ContentPolicy policy;
   std::chrono::seconds heartbeat{15};  // of event streams
@@ -37,6 +38,7 @@ class Api final : public Site {
 
  private:
   std::unique_ptr<RequestHandler> open_edits(HttpRequest& request, const Caller& caller) const;
+  void add_origin(HttpRequest& request) const;
   std::unique_ptr<RequestHandler> open_models(const HttpRequest& request) const;
   void audit(const HttpRequest& request, const std::string& route, int status, double seconds) const;
 

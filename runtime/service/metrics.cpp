@@ -127,8 +127,14 @@ void Metrics::set_ready(double ready) {
 void Metrics::set_draining(double draining) {
   impl_->draining.Set(draining);
 }
-void Metrics::set_build_info(const std::string& torch, const std::string& cuda) {
-  impl_->build_info.Add({{"version", HOLDALL_VERSION}, {"torch", torch}, {"cuda", cuda}}).Set(1);
+void Metrics::set_build_info(const BuildInfo& build) {
+  impl_->build_info
+      .Add({{"version", HOLDALL_VERSION},
+            {"torch", build.torch},
+            {"cuda", build.cuda},
+            {"model_digest", build.model_digest},
+            {"env_digest", build.environment_digest}})
+      .Set(1);
 }
 
 std::string Metrics::exposition() const {

@@ -6,6 +6,10 @@
 
 namespace holdall::runtime::service {
 
+struct BuildInfo {
+  std::string torch, cuda, model_digest, environment_digest;  // empty: not known
+};
+
 class Metrics {
  public:
   Metrics();
@@ -29,7 +33,7 @@ class Metrics {
   void set_connections(double open);
   void set_ready(double ready);
   void set_draining(double draining);
-  void set_build_info(const std::string& torch, const std::string& cuda);
+  void set_build_info(const BuildInfo& build);
 
   std::string exposition() const;
 

@@ -137,7 +137,9 @@ class Service final : public WorkerEvents {
     };
     state_.model = text("name");
     state_.model_created = std::time(nullptr);
-    metrics_.set_build_info(text("torch"), text("cuda"));
+    state_.model_digest = text("digest");
+    state_.environment_digest = text("environment_digest");
+    metrics_.set_build_info({text("torch"), text("cuda"), state_.model_digest, state_.environment_digest});
     back_off_ = kFirstBackOff;
     ready_ = true;
     if (!draining_) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "runtime/error.h"
 #include "runtime/image/codec.h"
@@ -33,20 +34,21 @@ pipelines::Request read_request(const json& header, const ipc::Frame& frame, std
   if (header.contains("strength")) request.strength = header["strength"].get<double>();
   request.n = header.value("n", 1);
   if (header.contains("size")) request.size = image::Size{header["size"].at(0), header["size"].at(1)};
-  for (const auto& part : frame.parts)
-    request.images.push_back(image::decode(part, std::min(max_pixels, header.value("max_pixels", max_pixels))));
+  const std::uint64_t most = std::min(max_pixels, header.value("max_pixels", max_pixels));
+  std::span<const std::vector<std::byte>> pictures = frame.parts;
   if (header.value("mask", false)) {
-    if (request.images.empty()) throw Error(ErrorKind::kBadRequest, "the mask is missing", "mask");
-    request.mask = std::move(request.images.back());
-    request.images.pop_back();
+    if (pictures.empty()) throw Error(ErrorKind::kBadRequest, "the mask is missing", "mask");
+    request.mask = image::decode_mask(pictures.back(), most);
+    pictures = pictures.first(pictures.size() - 1);
   }
+  for (const auto& picture : pictures) request.images.push_back(image::decode(picture, most));
   return request;
 }
 
 class Loop {
  public:
-  Loop(int fd, pipelines::Pipeline& pipeline, std::uint64_t max_pixels)
-      : fd_(fd), pipeline_(pipeline), max_pixels_(max_pixels), inbox_(fd) {}
+  Loop(int fd, pipelines::Pipeline& pipeline, const EditLoopOptions& options)
+      : fd_(fd), pipeline_(pipeline), options_(options), inbox_(fd) {}
 
   void run() {
     while (const auto edit = inbox_.next()) {
@@ -85,19 +87,27 @@ class Loop {
   ipc::Frame run_edit(const Inbox::Edit& edit) {
     if (inbox_.cancelled(edit.id)) throw Error(ErrorKind::kCancelled, "cancelled before it started");
     const json header = json::parse(edit.frame.header);
-    const image::EncodeOptions encoding{format_of(header.at("format")), header.value("quality", 100), {}};
-    pipelines::Request request = read_request(header, edit.frame, max_pixels_);
+    image::EncodeOptions encoding{format_of(header.at("format")), header.value("quality", 100), {}};
+    pipelines::Request request = read_request(header, edit.frame, options_.max_pixels);
     progress(edit.id, "text", 0, request.steps.value_or(0));
     request.progress = [&](int step, int total) {
       progress(edit.id, "denoise", step, total);
       return !inbox_.cancelled(edit.id);
+    };
+    request.previews = header.value("partial_images", 0);
+    request.preview = [&](const image::Picture& picture) {
+      send({{"type", "partial"}, {"id", edit.id}, {"width", picture.width}, {"height", picture.height}},
+           {image::encode(picture, encoding)});
     };
     const pipelines::Result result = pipeline_.run(request);
     const int steps = result.steps * request.n;
     progress(edit.id, "encode", steps, steps);
     const auto start = std::chrono::steady_clock::now();
     std::vector<std::vector<std::byte>> pictures;
-    for (const auto& picture : result.pictures) pictures.push_back(image::encode(picture, encoding));
+    for (std::size_t i = 0; i < result.pictures.size(); ++i) {
+      encoding.text = provenance(options_.origin, request, result, i);
+      pictures.push_back(image::encode(result.pictures[i], encoding));
+    }
     const std::chrono::duration<double> encode = std::chrono::steady_clock::now() - start;
     const json done = {{"type", "done"},
                        {"id", edit.id},
@@ -105,6 +115,7 @@ class Loop {
                        {"height", result.pictures.at(0).height},
                        {"steps", result.steps},
                        {"seed", result.seed},
+                       {"tokens", {{"text", result.tokens.text}, {"pictures", result.tokens.pictures}}},
                        {"seconds",
                         {{"text", result.timings.text},
                          {"denoise", result.timings.denoise},
@@ -115,14 +126,14 @@ class Loop {
 
   const int fd_;
   pipelines::Pipeline& pipeline_;
-  const std::uint64_t max_pixels_;
+  const EditLoopOptions& options_;
   Inbox inbox_;
 };
 
 }  // namespace
 
-void edit_loop(int fd, pipelines::Pipeline& pipeline, std::uint64_t max_pixels) {
-  Loop(fd, pipeline, max_pixels).run();
+void edit_loop(int fd, pipelines::Pipeline& pipeline, const EditLoopOptions& options) {
+  Loop(fd, pipeline, options).run();
 }
 
 }  // namespace holdall::runtime::worker

@@ -34,9 +34,12 @@ const char* name_of(at::ScalarType dtype) {
   return dtype == at::kHalf ? "float16" : "float32";
 }
 
-json describe(const std::string& name, const pipelines::Pipeline& pipeline, const pipelines::Placement& placement) {
-  json model = {{"name", name},
+json describe(const Origin& origin, const pipelines::Pipeline& pipeline, const pipelines::Placement& placement) {
+  json model = {{"name", origin.model},
                 {"class", pipeline.class_name()},
+                {"edits", pipeline.edits()},
+                {"digest", origin.model_outline_sha256},
+                {"environment_digest", origin.environment_sha256},
                 {"device", placement.device.str()},
                 {"dtype", name_of(placement.dtype)},
                 {"torch", TORCH_VERSION},
@@ -55,8 +58,9 @@ void serve(const ServeOptions& options) {
   pipelines::warm_up(*pipeline, manifest);
   if (!manifest.golden.empty()) report(options.fd, "warming", "checking the golden edits");
   pipelines::check_golden_edits(*pipeline, manifest);
-  send(options.fd, {{"type", "ready"}, {"model", describe(manifest.name, *pipeline, placement)}});
-  edit_loop(options.fd, *pipeline, manifest.max_pixels);
+  const EditLoopOptions loop{read_origin(options.model, manifest.name, options.dtype), manifest.max_pixels};
+  send(options.fd, {{"type", "ready"}, {"model", describe(loop.origin, *pipeline, placement)}});
+  edit_loop(options.fd, *pipeline, loop);
 }
 
 int fail(int fd, ErrorKind kind, const std::string& message) noexcept {

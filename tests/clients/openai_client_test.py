@@ -16,10 +16,18 @@ import openai
 from PIL import Image
 
 BIN, MODEL, PHOTO = (pathlib.Path(argument) for argument in sys.argv[1:4])
+with Image.open(PHOTO) as photo:
+    PHOTO_SIZE = photo.size
 
 
 def picture_of(reply, index=0):
     return Image.open(io.BytesIO(base64.b64decode(reply.data[index].b64_json)))
+
+
+def png_of(picture):
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
 
 
 class OpenAIClient(unittest.TestCase):
@@ -101,6 +109,59 @@ class OpenAIClient(unittest.TestCase):
             reply = self.edit(image=photo, prompt="brighter", size="auto", quality="auto", background="opaque",
                               response_format="b64_json", output_format="webp", output_compression=50)
         self.assertEqual((picture_of(reply).format, reply.output_format), ("WEBP", "webp"))
+
+    def masked(self, mask, **options):
+        with PHOTO.open("rb") as photo:
+            return self.edit(image=photo, mask=("mask.png", mask), prompt="a hat", size="64x64", extra_body={"seed": 5, **options})
+
+    def test_a_mask_is_transparent_or_white_where_it_is_repainted(self):
+        def half(mode, kept, painted, side):
+            mask = Image.new(mode, PHOTO_SIZE, kept)
+            width, height = PHOTO_SIZE
+            mask.paste(painted, (width // 2 * side, 0, width // 2 * (side + 1), height))
+            return picture_of(self.masked(png_of(mask), strength=1.0)).tobytes()
+
+        left = half("RGBA", (0, 0, 0, 255), (0, 0, 0, 0), 0)
+        self.assertEqual(left, half("L", 0, 255, 0))
+        self.assertNotEqual(left, half("L", 0, 255, 1))
+
+    def test_masks_that_cannot_be_used_are_bad_requests(self):
+        for mask in (png_of(Image.new("L", PHOTO_SIZE, 0)), png_of(Image.new("L", PHOTO_SIZE, 255)), png_of(Image.new("L", (8, 8), 255)), b"text"):
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.masked(mask)
+            self.assertEqual(caught.exception.param, "mask", caught.exception.message)
+
+    def test_too_many_pixels_are_413(self):
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.edit(image=("large.png", png_of(Image.new("L", (8000, 8000)))), prompt="x")
+        self.assertEqual((caught.exception.status_code, caught.exception.code, caught.exception.param), (413, "image_too_large", "image"))
+
+    def test_usage_counts_what_was_read_and_made(self):
+        with PHOTO.open("rb") as photo:
+            usage = self.edit(image=photo, prompt="brighter", size="64x48", n=2).usage
+        self.assertEqual(usage.output_tokens, 2 * 4 * 3)
+        self.assertGreater(usage.input_tokens_details.text_tokens, 1)
+        self.assertGreater(usage.input_tokens_details.image_tokens, 1)
+        self.assertEqual(usage.total_tokens, usage.input_tokens + usage.output_tokens)
+
+    def test_a_stream_shows_the_picture_while_it_is_made(self):
+        with PHOTO.open("rb") as photo:
+            options = dict(image=photo.read(), prompt="brighter", size="64x48", extra_body={"seed": 3})
+        events = list(self.edit(stream=True, partial_images=2, **options))
+        self.assertEqual([event.type for event in events], ["image_edit.partial_image"] * 2 + ["image_edit.completed"])
+        self.assertEqual([event.partial_image_index for event in events[:2]], [0, 1])
+        pictures = [Image.open(io.BytesIO(base64.b64decode(event.b64_json))) for event in events]
+        self.assertEqual({picture.size for picture in pictures}, {(64, 48)})
+        self.assertEqual(len({picture.tobytes() for picture in pictures}), 3)
+        self.assertEqual(pictures[2].tobytes(), picture_of(self.edit(**options)).tobytes())
+        self.assertEqual(events[2].usage.output_tokens, 4 * 3)
+
+    def test_the_reply_says_what_made_the_picture(self):
+        with PHOTO.open("rb") as photo:
+            reply = self.client.images.with_raw_response.edit(image=photo, prompt="brighter", size="64x48")
+        text = picture_of(reply.parse()).text
+        self.assertEqual(text["holdall:model_outline_sha256"], reply.headers["x-model-digest"])
+        self.assertEqual(len(reply.headers["x-model-digest"]), 64)
 
     def test_a_broken_picture_is_a_bad_request_that_names_the_field(self):
         with self.assertRaises(openai.BadRequestError) as caught:

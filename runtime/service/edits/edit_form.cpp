@@ -26,6 +26,12 @@ void add_image(EditForm& form, std::vector<std::byte> bytes) {
   form.images.push_back(std::move(bytes));
 }
 
+void set_mask(EditForm& form, std::vector<std::byte> bytes) {
+  if (form.mask) throw bad_field("mask", "field 'mask' is given twice");
+  if (bytes.empty()) throw bad_field("mask", "the mask is empty");
+  form.mask = std::move(bytes);
+}
+
 void add_field(EditForm& form, const std::string& name, std::string value) {
   if (!form.fields.emplace(name, std::move(value)).second) throw bad_field(name, "field '" + name + "' is given twice");
 }
@@ -44,7 +50,8 @@ class MultipartReader : public FormReader, private PartSink {
     name_ = std::move(name);
     if (is_file && !is_image(name_) && name_ != "mask")
       throw bad_field(name_, "'" + name_ + "' is not a field that takes a file", "unknown_field");
-    if (!is_file && is_image(name_)) throw bad_field(name_, "'" + name_ + "' must be a file: give its part a filename");
+    if (!is_file && (is_image(name_) || name_ == "mask"))
+      throw bad_field(name_, "'" + name_ + "' must be a file: give its part a filename");
     bytes_.clear();
     text_.clear();
     is_file_ = is_file;
@@ -61,7 +68,7 @@ class MultipartReader : public FormReader, private PartSink {
   void end() override {
     if (!is_file_) return add_field(form_, name_, std::exchange(text_, {}));
     if (name_ == "mask")
-      form_.has_mask = true;
+      set_mask(form_, std::exchange(bytes_, {}));
     else
       add_image(form_, std::exchange(bytes_, {}));
   }
@@ -73,29 +80,30 @@ class MultipartReader : public FormReader, private PartSink {
   bool is_file_ = false;
 };
 
-std::vector<std::byte> decode_data_url(const std::string& url) {
+// "data:…", {"image_url":"data:…"} or {"image_url":{"url":"data:…"}}.
+std::vector<std::byte> decode_picture(const std::string& field, const json& value) {
+  const json* item = &value;
+  for (const char* key : {"image_url", "url"})
+    if (item->is_object() && item->size() == 1 && item->contains(key)) item = &(*item)[key];
+  if (!item->is_string()) throw bad_field(field, "a picture in JSON must be a data URL or an image_url with one");
+  const auto& url = item->get_ref<const std::string&>();
   const auto comma = url.find(',');
   if (!url.starts_with("data:"))
-    throw bad_field("image", "a picture in JSON must be a data URL: other addresses are not fetched");
+    throw bad_field(field, "a picture in JSON must be a data URL: other addresses are not fetched");
   if (comma == url.npos || !std::string_view(url).substr(0, comma).ends_with(";base64"))
-    throw bad_field("image", "a data URL must be 'data:image/…;base64,…'");
+    throw bad_field(field, "a data URL must be 'data:image/…;base64,…'");
   auto bytes = decode_base64(std::string_view(url).substr(comma + 1));
-  if (!bytes) throw bad_field("image", "a data URL is not valid base64");
+  if (!bytes) throw bad_field(field, "a data URL is not valid base64");
   return std::move(*bytes);
 }
 
-// "data:…", {"image_url":"data:…"} or {"image_url":{"url":"data:…"}}, or a list of these.
+// One picture, or a list of them.
 void add_json_images(EditForm& form, const json& value) {
   if (value.is_array()) {
     for (const auto& item : value) add_json_images(form, item);
     return;
   }
-  const json* url = &value;
-  for (const char* key : {"image_url", "url"})
-    if (url->is_object() && url->size() == 1 && url->contains(key)) url = &(*url)[key];
-  if (!url->is_string())
-    throw bad_field("image", "a picture in JSON must be a data URL, an image_url, or a list of them");
-  add_image(form, decode_data_url(url->get_ref<const std::string&>()));
+  add_image(form, decode_picture("image", value));
 }
 
 class JsonReader : public FormReader {
@@ -111,7 +119,7 @@ class JsonReader : public FormReader {
       if (name == "image" || name == "images")
         add_json_images(form, value);
       else if (name == "mask")
-        form.has_mask = true;
+        set_mask(form, decode_picture("mask", value));
       else if (value.is_string())
         add_field(form, name, value.get<std::string>());
       else if (value.is_structured())

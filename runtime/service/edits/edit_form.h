@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@ namespace holdall::runtime::service {
 struct EditForm {
   std::map<std::string, std::string> fields;   // scalars as text; JSON's null counts as absent
   std::vector<std::vector<std::byte>> images;  // encoded, in order: "image", "image[]", or JSON's data URLs
-  bool has_mask = false;
+  std::optional<std::vector<std::byte>> mask;  // encoded
 };
 
 class FormReader {

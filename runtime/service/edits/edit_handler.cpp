@@ -65,7 +65,8 @@ class EditHandler final : public RequestHandler {
     state_.policy.check(edit.prompt, "prompt");
     queue_.throw_if_full();
     access_.charge(caller_, edit.n);
-    request_.reply_headers = access_.rate_headers(caller_);
+    for (auto& header : access_.rate_headers(caller_))
+      request_.reply_headers.push_back(std::move(header));  // as of now
     EditListener listener;
     std::function<void(EditOutcome)> answer;
     if (edit.stream)
@@ -109,6 +110,9 @@ class EditHandler final : public RequestHandler {
       listener.progress = [send](const EditProgress& step) {
         send(event_text("image_edit.progress", progress_json(step)));
       };
+    listener.partial = [summary, send](int index, const EditedPicture& picture) {
+      send(event_text("image_edit.partial_image", partial_json(*summary, index, picture)));
+    };
     return [exchange, summary, begun, send](const EditOutcome& outcome) {
       const auto* error = std::get_if<HttpError>(&outcome);
       if (error && !*begun) return exchange->reply(error->reply());

@@ -32,6 +32,7 @@ struct Job {
   EditListener listener;  // its `done` is empty: nobody waits for it any more
   std::string caller{};
   int attempts_left = 1, attempt = 0;
+  int partial_images = 0;  // sent by the worker in this attempt
   EditResult result{};
 };
 
@@ -40,6 +41,8 @@ HttpError to_http(const json& frame) {
   switch (ipc::kind_of(frame.value("kind", ""))) {
     case ErrorKind::kBadRequest:
       return {400, "invalid_value", message, param};
+    case ErrorKind::kTooLarge:
+      return {413, "image_too_large", message, param};
     case ErrorKind::kOutOfMemory:
       return HttpError(507, "out_of_memory", message).final();
     default:
@@ -103,12 +106,13 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     if (!running_ || id != frame_id(*running_))
       throw Error(ErrorKind::kInternal, "the worker speaks of an edit that it was not given: '" + id + "'");
     if (type == "progress") return on_progress(header);
+    if (type == "partial" && frame.parts.size() == 1) return on_partial(header, std::move(frame.parts[0]));
     if (type == "error") {
       const HttpError error = to_http(header);
       if (error.status() == 507) metrics_.out_of_memory(stage_);
       end_running(error);
-    } else if (type == "done" && frame.parts.size() == 1) {
-      on_done(header, std::move(frame.parts[0]));
+    } else if (type == "done" && frame.parts.size() == static_cast<std::size_t>(running_->request.n)) {
+      on_done(header, std::move(frame.parts));
     } else {
       throw Error(ErrorKind::kInternal, "the worker sent a frame of unknown type '" + type + "'");
     }
@@ -136,7 +140,7 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
 
  private:
   static std::string frame_id(const Job& job) {
-    return std::to_string(job.ticket) + "." + std::to_string(job.result.pictures.size());
+    return std::to_string(job.ticket) + "." + std::to_string(job.attempt - 1);
   }
 
   // The first request of the caller who was served longest ago.
@@ -164,7 +168,9 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
       --running_->attempts_left;
       running_->result.seconds.queue = seconds(Clock::now() - running_->submitted);
       metrics_.job_started(running_->result.seconds.queue);
-      if (running_->listener.started) running_->listener.started(++running_->attempt);
+      ++running_->attempt;
+      running_->partial_images = 0;
+      if (running_->listener.started) running_->listener.started(running_->attempt);
       send_edit();
     }
     metrics_.set_queue(static_cast<double>(waiting_.size()), running_ ? 1 : 0);
@@ -177,18 +183,27 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     json header = {{"type", "edit"},
                    {"id", frame_id(*running_)},
                    {"prompt", request.prompt},
-                   {"seed", request.seed + running_->result.pictures.size()},
+                   {"seed", request.seed},
+                   {"n", request.n},
                    {"format", name_of(request.format)},
                    {"quality", request.compression},
                    {"max_pixels", max_pixels_}};
     if (request.negative_prompt) header["negative_prompt"] = *request.negative_prompt;
     if (request.steps) header["steps"] = *request.steps;
     if (request.true_cfg_scale) header["true_cfg_scale"] = *request.true_cfg_scale;
+    if (request.guidance_scale) header["guidance_scale"] = *request.guidance_scale;
+    if (request.strength) header["strength"] = *request.strength;
+    if (request.partial_images > 0) header["partial_images"] = request.partial_images;
     if (request.size) header["size"] = {request.size->width, request.size->height};
+    auto parts = request.images;
+    if (request.mask) {
+      header["mask"] = true;
+      parts.push_back(*request.mask);
+    }
     stage_ = "decode";
     started_ = Clock::now();
     step_started_.reset();
-    send_({header.dump(), request.images});
+    send_({header.dump(), std::move(parts)});
   }
 
   void on_progress(const json& header) {
@@ -202,26 +217,32 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
       step_started_ = now;
     }
     if (!running_->listener.done || !running_->listener.progress) return;
-    const double left =
-        static_cast<double>(running_->request.n) - static_cast<double>(running_->result.pictures.size());
     running_->listener.progress({stage_, header.value("step", 0), header.value("total", 0),
-                                 std::max(0.0, left * edit_seconds_ - seconds(now - started_))});
+                                 std::max(0.0, running_->request.n * edit_seconds_ - seconds(now - started_))});
   }
 
-  void on_done(const json& header, std::vector<std::byte> picture) {
+  void on_partial(const json& header, std::vector<std::byte> picture) {
+    if (!running_->listener.done || !running_->listener.partial) return;
+    running_->listener.partial(running_->partial_images++,
+                               {std::move(picture), header.at("width"), header.at("height")});
+  }
+
+  void on_done(const json& header, std::vector<std::vector<std::byte>> pictures) {
     Job& job = *running_;
-    edit_seconds_ += kSmoothing * (seconds(Clock::now() - started_) - edit_seconds_);
+    edit_seconds_ += kSmoothing * (seconds(Clock::now() - started_) / job.request.n - edit_seconds_);
     const json times = header.value("seconds", json::object());
     StageSeconds& sum = job.result.seconds;
     for (const auto& [name, total] : {std::pair{"text", &sum.text}, std::pair{"denoise", &sum.denoise},
                                       std::pair{"vae", &sum.vae}, std::pair{"encode", &sum.encode}}) {
-      const double time = times.value(name, 0.0);
-      metrics_.stage_done(name, time);
-      *total += time;
+      *total = times.value(name, 0.0);
+      metrics_.stage_done(name, *total);
     }
-    job.result.pictures.push_back(
-        {std::move(picture), header.at("width"), header.at("height"), header.value("steps", 0), header.at("seed")});
-    if (job.listener.done && job.result.pictures.size() < static_cast<std::size_t>(job.request.n)) return send_edit();
+    const json tokens = header.value("tokens", json::object());
+    job.result.tokens = {tokens.value("text", std::int64_t{0}), tokens.value("pictures", std::int64_t{0})};
+    const std::uint64_t seed = header.at("seed");
+    for (auto& picture : pictures)
+      job.result.pictures.push_back({std::move(picture), header.at("width"), header.at("height"),
+                                     header.value("steps", 0), seed + job.result.pictures.size()});
     end_running(std::move(job.result));
   }
 

@@ -32,8 +32,13 @@ struct StageSeconds {
   double queue = 0, text = 0, denoise = 0, vae = 0, encode = 0;
 };
 
+struct InputTokens {
+  std::int64_t text = 0, pictures = 0;
+};
+
 struct EditResult {
   std::vector<EditedPicture> pictures;  // as many as the request's n
+  InputTokens tokens;                   // what the model read
   StageSeconds seconds;                 // summed over the pictures
 };
 
@@ -50,6 +55,7 @@ struct EditListener {
   std::function<void(EditOutcome)> done{};  // once, at the end
   std::function<void(int attempt)> started{};
   std::function<void(const EditProgress&)> progress{};
+  std::function<void(int index, const EditedPicture&)> partial{};  // what it looks like by now
 };
 
 struct EditSubmission {
@@ -83,7 +89,8 @@ class EditQueue {
   void worker_ready();
   // What runs waits again, first in its turn, if it has attempts left, else fails; what waits goes on waiting.
   void worker_lost(const std::string& reason);
-  // A "progress", "done" or "error" frame. Throws runtime::Error or nlohmann's exceptions if it makes no sense.
+  // A "progress", "partial", "done" or "error" frame. Throws runtime::Error or nlohmann's exceptions if it makes no
+  // sense.
   void on_frame(ipc::Frame frame);
 
   // Fails everything, running and waiting.

@@ -28,16 +28,25 @@ ordered_json usage_of(const EditResult& result) {
   for (const auto& picture : result.pictures)
     tokens += static_cast<std::uint64_t>(picture.width / kLatentPixels) *
               static_cast<std::uint64_t>(picture.height / kLatentPixels);
-  return {{"input_tokens", nullptr}, {"output_tokens", tokens}, {"total_tokens", nullptr}};
+  const auto text = static_cast<std::uint64_t>(result.tokens.text);
+  const auto pictures = static_cast<std::uint64_t>(result.tokens.pictures);
+  return {{"input_tokens", text + pictures},
+          {"input_tokens_details", {{"text_tokens", text}, {"image_tokens", pictures}}},
+          {"output_tokens", tokens},
+          {"total_tokens", text + pictures + tokens}};
+}
+
+ordered_json description(const EditSummary& summary, const EditedPicture& picture) {
+  return {{"output_format", summary.format},
+          {"size", std::to_string(picture.width) + "x" + std::to_string(picture.height)},
+          {"quality", "auto"},
+          {"background", "opaque"}};
 }
 
 ordered_json description(const EditSummary& summary, const EditResult& result) {
-  const EditedPicture& first = result.pictures.front();
-  return {{"output_format", summary.format},
-          {"size", std::to_string(first.width) + "x" + std::to_string(first.height)},
-          {"quality", "auto"},
-          {"background", "opaque"},
-          {"usage", usage_of(result)}};
+  ordered_json all = description(summary, result.pictures.front());
+  all["usage"] = usage_of(result);
+  return all;
 }
 
 std::string_view view(const std::vector<std::byte>& bytes) {
@@ -58,13 +67,16 @@ std::string digest_of(const std::vector<std::vector<std::byte>>& pictures) {
   return digest_of(digests);
 }
 
-// Everything that decides about the result besides the prompt and the pictures.
+// Everything that decides about the result besides the prompt and the pictures that are edited.
 std::string parameters_of(const EditRequest& edit) {
   ordered_json parameters = {
       {"n", edit.n}, {"seed", edit.seed}, {"format", name_of(edit.format)}, {"compression", edit.compression}};
   if (edit.negative_prompt) parameters["negative_prompt"] = *edit.negative_prompt;
   if (edit.steps) parameters["steps"] = *edit.steps;
   if (edit.true_cfg_scale) parameters["true_cfg_scale"] = *edit.true_cfg_scale;
+  if (edit.guidance_scale) parameters["guidance_scale"] = *edit.guidance_scale;
+  if (edit.strength) parameters["strength"] = *edit.strength;
+  if (edit.mask) parameters["mask_sha256"] = sha256_hex(view(*edit.mask));
   if (edit.size) parameters["size"] = {edit.size->width, edit.size->height};
   return parameters.dump();
 }
@@ -114,6 +126,13 @@ std::string progress_json(const EditProgress& progress) {
                       {"stage", progress.stage},
                       {"eta_seconds", progress.eta_seconds}}
       .dump();
+}
+
+std::string partial_json(const EditSummary& summary, int index, const EditedPicture& picture) {
+  std::string text = "{\"type\":\"image_edit.partial_image\",\"created_at\":" + std::to_string(std::time(nullptr)) +
+                     ",\"partial_image_index\":" + std::to_string(index) + ",\"b64_json\":\"";
+  append_base64(text, picture.bytes);
+  return text + "\"," + description(summary, picture).dump().substr(1);
 }
 
 std::string completed_json(const EditSummary& summary, const EditResult& result) {

@@ -25,7 +25,8 @@ std::string digest_of(const EditResult& result);
 std::string images_json(const EditSummary& summary, const EditResult& result);
 HttpReply images_reply(const EditSummary& summary, const EditResult& result);
 
-// Data of image_edit.progress and image_edit.completed.
+// Data of image_edit.progress, image_edit.partial_image and image_edit.completed.
+std::string partial_json(const EditSummary& summary, int index, const EditedPicture& picture);
 std::string progress_json(const EditProgress& progress);
 std::string completed_json(const EditSummary& summary, const EditResult& result);
 // {"error":{…}}

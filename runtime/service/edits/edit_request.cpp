@@ -13,7 +13,7 @@ namespace holdall::runtime::service {
 namespace {
 
 constexpr std::size_t kMaxPromptCharacters = 32'000;  // OpenAI's bound
-constexpr int kMaxEdits = 10, kMaxSteps = 500, kSizeUnit = 16, kMaxSide = 16'384;
+constexpr int kMaxEdits = 10, kMaxPartialImages = 3, kMaxSteps = 500, kSizeUnit = 16, kMaxSide = 16'384;
 constexpr double kMaxScale = 100;
 
 // The number of characters, or nullopt if it is not UTF-8 (RFC 3629: no surrogates, no overlong forms).
@@ -147,9 +147,6 @@ void refuse_what_cannot_be_honoured(Fields& fields) {
   fields.require("background", {"auto", "opaque"}, "pictures are opaque");
   fields.require("input_fidelity", {"high"}, "references are always read in full");
   fields.require("response_format", {"b64_json"}, "pictures are returned in the reply; use b64_json");
-  fields.require("partial_images", {"0"}, "the picture is sent when it is done; progress=true tells of the steps");
-  fields.require("guidance_scale", {"1", "1.0"}, "this model is not distilled for guidance; use true_cfg_scale");
-  fields.refuse("strength", "this pipeline starts from noise");
   fields.refuse("lora", "no adapters are loaded");
   fields.take("user");
 }
@@ -184,17 +181,26 @@ EditRequest validate(EditForm form, const EditRules& rules) {
   request.seed = seed ? *seed : draw_seed();
   request.steps = fields.take_number<int>("num_inference_steps", 1, kMaxSteps, "a whole number from 1 to 500");
   request.true_cfg_scale = fields.take_number<double>("true_cfg_scale", 0.0, kMaxScale, "a number from 0 to 100");
+  // 1 is what models without it do, and what clients that know of no model send; any other is for the model to refuse.
+  request.guidance_scale = fields.take_number<double>("guidance_scale", 0.0, kMaxScale, "a number from 0 to 100");
+  if (request.guidance_scale == 1) request.guidance_scale.reset();
+  request.strength = fields.take_number<double>("strength", 0.0, 1.0, "a number above 0 and up to 1");
+  if (request.strength == 0)
+    throw bad_field("strength", "'strength' must be above 0, which would leave the picture as it is");
   request.size = take_size(fields, rules);
   take_format(fields, request);
   request.stream = fields.take_flag("stream");
   request.progress = fields.take_flag("progress");
+  request.partial_images =
+      fields.take_number<int>("partial_images", 0, kMaxPartialImages, "a whole number from 0 to 3").value_or(0);
+  if (request.partial_images > 0 && !request.stream)
+    throw bad_field("partial_images", "'partial_images' is for streamed replies: add stream=true");
   if (request.stream && request.n > 1) throw bad_field("n", "'n' must be 1 where the reply is streamed");
   if (request.progress && !request.stream)
     throw bad_field("progress", "'progress' is for streamed replies: add stream=true");
   refuse_what_cannot_be_honoured(fields);
   fields.expect_empty();
-  if (form.has_mask)
-    throw bad_field("mask", "'mask' is not supported: this pipeline edits the whole picture", "unsupported_field");
+  request.mask = std::move(form.mask);
   if (form.images.empty()) throw bad_field("image", "'image' is required", "missing_field");
   request.images = std::move(form.images);
   return request;

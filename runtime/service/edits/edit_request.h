@@ -20,16 +20,18 @@ struct OutputSize {
 
 struct EditRequest {
   std::vector<std::vector<std::byte>> images;  // encoded, at least one
+  std::optional<std::vector<std::byte>> mask;  // encoded; of the first picture
   std::string prompt;                          // UTF-8
   std::optional<std::string> negative_prompt;
   int n = 1;               // edits, with the seeds seed … seed + n − 1
   std::uint64_t seed = 0;  // drawn if the client gave none
   std::optional<int> steps;
-  std::optional<double> true_cfg_scale;
+  std::optional<double> true_cfg_scale, guidance_scale, strength;
   std::optional<OutputSize> size;  // none: "auto"
   OutputFormat format = OutputFormat::kPng;
   int compression = 100;                  // 0–100, JPEG's and WebP's quality
   bool stream = false, progress = false;  // reply with events; with one for each step
+  int partial_images = 0;                 // events with what the picture looks like by then, at most
 };
 
 struct EditRules {

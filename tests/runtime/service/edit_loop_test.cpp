@@ -28,8 +28,10 @@ class FakePipeline final : public pipelines::Pipeline {
     if (request.prompt == "broken") throw std::logic_error("a bug");
     for (int step = 1; step <= 2 || request.prompt == "forever"; ++step)
       if (!request.progress(step, 2)) throw Error(ErrorKind::kCancelled, "cancelled");
+    for (int i = 0; i < request.previews; ++i) request.preview(request.images.at(0));
     return {std::vector<image::Picture>(static_cast<std::size_t>(request.n), request.images.at(0)),
             {1, 2, 3},
+            {20, 30},
             2,
             request.seed,
             name_};
@@ -48,7 +50,7 @@ class EditLoop : public ::testing::Test {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
     thread = std::thread([this] {
       try {
-        edit_loop(fd[1], pipeline, 1000);
+        edit_loop(fd[1], pipeline, {{"model", "outline", "", ""}, 1000});
       } catch (const Error& error) {
         failure = error.what();
       }
@@ -107,8 +109,14 @@ TEST_F(EditLoop, AnswersWithThePictureAndItsTimes) {
   EXPECT_EQ(done["height"], 4);
   EXPECT_EQ(done["seed"], 9);
   EXPECT_EQ(done["seconds"]["vae"], 3);
+  EXPECT_EQ(done["tokens"], json({{"text", 20}, {"pictures", 30}}));
   ASSERT_EQ(frame.parts.size(), 1u);
   EXPECT_EQ(image::decode(frame.parts[0], 1000).rgb, std::vector<std::uint8_t>(8 * 4 * 3, 77));
+  const std::string png(reinterpret_cast<const char*>(frame.parts[0].data()), frame.parts[0].size());
+  EXPECT_THAT(png, ::testing::HasSubstr(std::string("holdall:model_outline_sha256\0outline", 36)));
+  EXPECT_THAT(png, ::testing::HasSubstr(std::string("holdall:seed\0"
+                                                    "9",
+                                                    14)));
   stop();
   EXPECT_EQ(pipeline.last.steps, 5);
   EXPECT_EQ(pipeline.last.true_cfg_scale, 2.5);
@@ -134,6 +142,7 @@ TEST_F(EditLoop, TakesTheLastPartForTheMaskAndSendsEveryPicture) {
   EXPECT_EQ(pipeline.last.strength, 0.5);
   EXPECT_EQ(pipeline.last.images.size(), 1u);
   ASSERT_TRUE(pipeline.last.mask);
+  EXPECT_EQ(pipeline.last.mask->rgb[0], 77);
   EXPECT_EQ(pipeline.last.mask->width, 4);
 }
 
@@ -148,6 +157,16 @@ TEST_F(EditLoop, TellsOfEachStep) {
   EXPECT_THAT(stages, ::testing::ElementsAre("text0", "denoise1", "denoise2", "encode2"));
 }
 
+TEST_F(EditLoop, SendsWhatThePictureLooksLikeByThen) {
+  edit("1.0", "p", {{"partial_images", 2}});
+  for (int i = 0; i < 2; ++i) {
+    const ipc::Frame frame = outcome();
+    EXPECT_EQ(json::parse(frame.header), json({{"type", "partial"}, {"id", "1.0"}, {"width", 8}, {"height", 4}}));
+    EXPECT_EQ(image::decode(frame.parts.at(0), 1000).width, 8);
+  }
+  EXPECT_EQ(header()["type"], "done");
+}
+
 TEST_F(EditLoop, RefusesABrokenOrTooLargePictureAndGoesOn) {
   picture.resize(picture.size() / 2);
   edit("1.0", "p");
@@ -156,10 +175,10 @@ TEST_F(EditLoop, RefusesABrokenOrTooLargePictureAndGoesOn) {
   EXPECT_EQ(broken["param"], "image");
   picture = encoded(40, 40);
   edit("2.0", "p");
-  EXPECT_EQ(header()["kind"], "bad_request");
+  EXPECT_EQ(header()["kind"], "too_large");
   picture = encoded(8, 4);
   edit("3.0", "p", {{"max_pixels", 31}});
-  EXPECT_EQ(header()["kind"], "bad_request");
+  EXPECT_EQ(header()["kind"], "too_large");
   edit("4.0", "p");
   EXPECT_EQ(header()["type"], "done");
 }

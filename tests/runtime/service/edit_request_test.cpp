@@ -15,7 +15,7 @@ const EditRules kRules{"qwen", 1'048'576};
 
 EditForm form(std::map<std::string, std::string> fields = {}) {
   fields.emplace("prompt", "make it blue");
-  return {std::move(fields), {{std::byte{1}}}, false};
+  return {std::move(fields), {{std::byte{1}}}, std::nullopt};
 }
 
 HttpError refusal(EditForm bad) {
@@ -59,6 +59,8 @@ TEST(EditRequest, TakesEveryFieldItHonours) {
                                              {"negative_prompt", "blur"},
                                              {"num_inference_steps", "8"},
                                              {"true_cfg_scale", "2.5"},
+                                             {"guidance_scale", "3.5"},
+                                             {"strength", "1"},
                                              {"quality", "auto"},
                                              {"background", "opaque"},
                                              {"user", "u"},
@@ -74,6 +76,18 @@ TEST(EditRequest, TakesEveryFieldItHonours) {
   EXPECT_EQ(request.negative_prompt, "blur");
   EXPECT_EQ(request.steps, 8);
   EXPECT_EQ(request.true_cfg_scale, 2.5);
+  EXPECT_EQ(request.guidance_scale, 3.5);
+  EXPECT_EQ(request.strength, 1);
+}
+
+TEST(EditRequest, TakesAGuidanceScaleOfOneForNone) {
+  EXPECT_FALSE(validate(form({{"guidance_scale", "1.0"}}), kRules).guidance_scale);
+}
+
+TEST(EditRequest, TakesPartialImagesOfAStream) {
+  EXPECT_EQ(validate(form({{"stream", "true"}, {"partial_images", "3"}}), kRules).partial_images, 3);
+  EXPECT_EQ(validate(form({{"partial_images", "0"}}), kRules).partial_images, 0);
+  EXPECT_EQ(param_of(refusal(form({{"stream", "true"}, {"partial_images", "4"}}))), "partial_images");
 }
 
 TEST(EditRequest, LeavesWhatIsNotGivenToTheModel) {
@@ -101,8 +115,8 @@ TEST(EditRequest, RefusesBadValuesNamingTheField) {
       {"response_format", {"url"}},
       {"stream", {"maybe", "yes"}},
       {"partial_images", {"1"}},
-      {"guidance_scale", {"3.5"}},
-      {"strength", {"0.5"}},
+      {"guidance_scale", {"-1", "101", "nan", "much"}},
+      {"strength", {"0", "1.1", "-0.5", "nan", "half"}},
       {"lora", {"x"}},
       {"style", {"vivid"}},
       {"no_such_field", {"1"}},
@@ -130,12 +144,21 @@ TEST(EditRequest, CountsCharactersNotBytes) {
   EXPECT_EQ(refusal(form({{"prompt", prompt + "图"}})).status(), 400);
 }
 
-TEST(EditRequest, WantsAPictureAndNoMask) {
-  EditForm without = form(), masked = form();
+TEST(EditRequest, WantsAPicture) {
+  EditForm without = form();
   without.images.clear();
-  masked.has_mask = true;
   EXPECT_EQ(param_of(refusal(without)), "image");
-  EXPECT_EQ(param_of(refusal(masked)), "mask");
+}
+
+TEST(EditForm, ReadsAMaskFromADataUrl) {
+  for (const char* url : {R"("data:image/png;base64,AQ==")", R"({"image_url":"data:image/png;base64,AQ=="})"}) {
+    const EditForm read = read_json(std::string(R"({"prompt":"p","image":"data:;base64,Ag==","mask":)") + url + "}");
+    EXPECT_EQ(read.mask, std::vector{std::byte{1}});
+    EXPECT_EQ(read.images.size(), 1u);
+  }
+  EXPECT_EQ(param_of(json_refusal(R"({"mask":"http://example.org/a.png"})")), "mask");
+  EXPECT_EQ(param_of(json_refusal(R"({"mask":["data:;base64,AQ=="]})")), "mask");
+  EXPECT_EQ(param_of(json_refusal(R"({"mask":"data:;base64,"})")), "mask");
 }
 
 TEST(EditForm, ReadsPicturesFromDataUrlsInEveryPlaceTheyAreSent) {

@@ -39,7 +39,11 @@ TEST_F(Edits, ReturnsThePictureAsOpenAiClientsExpectIt) {
   EXPECT_EQ(body["output_format"], "png");
   EXPECT_EQ(body["size"], "64x32");
   EXPECT_EQ(body["background"], "opaque");
-  EXPECT_TRUE(body.contains("quality") && body.contains("usage"));
+  EXPECT_TRUE(body.contains("quality"));
+  EXPECT_EQ(body["usage"], nlohmann::json::parse(R"({"input_tokens":17,"output_tokens":8,"total_tokens":25,
+      "input_tokens_details":{"text_tokens":11,"image_tokens":6}})"));
+  EXPECT_EQ(reply.headers.at("x-model-digest"), "d1");
+  EXPECT_EQ(reply.headers.at("x-env-digest"), "e1");
   EXPECT_EQ(reply.headers.at("server-timing").substr(0, 10), "queue;dur=");
   EXPECT_THAT(reply.headers.at("server-timing"), HasSubstr("text;dur=250, denoise;dur=500, vae;dur=125, encode;dur=0"));
 }
@@ -48,6 +52,7 @@ TEST_F(Edits, MakesNPicturesWithConsecutiveSeeds) {
   const auto body = service.ask(edit("p", {{"n", "3", ""}, {"seed", "41", ""}})).json();
   ASSERT_EQ(body["data"].size(), 3u);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(body["data"][static_cast<std::size_t>(i)]["seed"], 41 + i);
+  EXPECT_FALSE(logged("edit 2.0")) << "one request of the worker, which reads prompt and pictures once";
 }
 
 TEST_F(Edits, HandsEveryParameterToTheWorker) {
@@ -56,6 +61,9 @@ TEST_F(Edits, HandsEveryParameterToTheWorker) {
                                                 {"seed", "5", ""},
                                                 {"num_inference_steps", "9", ""},
                                                 {"true_cfg_scale", "2.5", ""},
+                                                {"guidance_scale", "3.5", ""},
+                                                {"strength", "0.5", ""},
+                                                {"n", "2", ""},
                                                 {"size", "512x256", ""},
                                                 {"output_format", "jpeg", ""},
                                                 {"output_compression", "80", ""}}));
@@ -75,10 +83,23 @@ TEST_F(Edits, HandsEveryParameterToTheWorker) {
   EXPECT_EQ(header["seed"], 5);
   EXPECT_EQ(header["steps"], 9);
   EXPECT_EQ(header["true_cfg_scale"], 2.5);
+  EXPECT_EQ(header["guidance_scale"], 3.5);
+  EXPECT_EQ(header["strength"], 0.5);
+  EXPECT_EQ(header["n"], 2);
+  EXPECT_FALSE(header.contains("mask") || header.contains("partial_images"));
   EXPECT_EQ(header["size"], nlohmann::json({512, 256}));
   EXPECT_EQ(header["format"], "jpeg");
   EXPECT_EQ(header["quality"], 80);
   EXPECT_EQ(header["max_pixels"], 40'000'000);
+}
+
+TEST_F(Edits, HandsTheMaskToTheWorkerBehindThePictures) {
+  const Reply reply = service.ask(edit("mask", {{"mask", "MASK", "m.png"}, {"image[]", "SECOND", "b.png"}}));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.json()["data"][0]["b64_json"], "TUFTSw==");
+  EXPECT_EQ(service.ask(edit("p", {{"mask", "M", "m"}, {"mask", "M", "m"}})).error()["param"], "mask");
+  EXPECT_EQ(service.ask(edit("p", {{"mask", "text", ""}})).error()["param"], "mask");
+  EXPECT_EQ(service.ask(edit("p", {{"mask", "", "m.png"}})).error()["param"], "mask");
 }
 
 TEST_F(Edits, AcceptsJsonWithDataUrls) {
@@ -111,6 +132,10 @@ TEST_F(Edits, TranslatesTheWorkersErrors) {
   const Reply bad = service.ask(edit("bad"));
   EXPECT_EQ(bad.status, 400);
   EXPECT_EQ(bad.error()["param"], "image");
+  const Reply large = service.ask(edit("large"));
+  EXPECT_EQ(large.status, 413);
+  EXPECT_EQ(large.error()["code"], "image_too_large");
+  EXPECT_EQ(large.error()["param"], "image");
   const Reply memory = service.ask(edit("oom"));
   EXPECT_EQ(memory.status, 507);
   EXPECT_EQ(memory.headers.at("x-should-retry"), "false");

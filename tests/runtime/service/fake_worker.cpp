@@ -3,8 +3,11 @@
 //   prompt "hold FILE"   reports a step every 5 ms until FILE exists or a cancellation comes
 //   prompt "steps"       reports three steps
 //   prompt "crash once FILE"  crashes unless FILE exists, and makes it
-//   prompt "crash", "exit 3", "garbage", "bad", "oom", "internal"
-//   any other            gives back the first picture it got; "echo": the header it got
+//   prompt "crash", "exit 3", "garbage", "bad", "large", "oom", "internal"
+//   any other            gives back the first picture it got, n times; "echo": the header it got, "mask": the last
+//   part.
+//                        If partial images are asked for, it sends one "PARTIAL" less than that before
+//   MODEL/from_text      it says that it makes pictures from text
 //   MODEL/fatal          its text is the kind of a fatal frame
 //   MODEL/dies           it exits with 1 before it says anything
 //   MODEL/wait           it is ready only once MODEL/go exists
@@ -46,7 +49,14 @@ class Worker {
     }
     send({{"type", "status"}, {"text", "loading fake weights"}});
     while (fs::exists(model_ / "wait") && !fs::exists(model_ / "go")) pause();
-    send({{"type", "ready"}, {"model", {{"name", "fake-edit"}, {"class", "Fake"}, {"torch", "t1"}}}});
+    send({{"type", "ready"},
+          {"model",
+           {{"name", "fake-edit"},
+            {"class", "Fake"},
+            {"edits", !fs::exists(model_ / "from_text")},
+            {"digest", "d1"},
+            {"environment_digest", "e1"},
+            {"torch", "t1"}}}});
     std::thread reader([this] { read(); });
     for (;;) {
       std::unique_lock lock(mutex_);
@@ -63,6 +73,11 @@ class Worker {
   }
 
  private:
+  static std::vector<std::byte> bytes(const std::string& text) {
+    const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+    return {begin, begin + text.size()};
+  }
+
   static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }
 
   void note(const std::string& line) { std::ofstream(model_ / "log", std::ios::app) << line << std::endl; }
@@ -120,6 +135,7 @@ class Worker {
       return;
     }
     if (prompt == "bad") return error(id, "bad_request", "image");
+    if (prompt == "large") return error(id, "too_large", "image");
     if (prompt == "oom") return error(id, "out_of_memory");
     if (prompt == "internal") return error(id, "internal");
     if (prompt.starts_with("hold ")) {
@@ -135,11 +151,11 @@ class Worker {
     if (prompt == "steps")
       for (int step = 1; step <= 3; ++step)
         send({{"type", "progress"}, {"id", id}, {"step", step}, {"total", 3}, {"stage", "denoise"}});
-    std::vector<std::byte> picture = frame.parts.at(0);
-    if (prompt == "echo") {
-      picture.clear();
-      for (const char c : frame.header) picture.push_back(static_cast<std::byte>(c));
-    }
+    for (int i = 1; i < header.value("partial_images", 0); ++i)
+      send({{"type", "partial"}, {"id", id}, {"width", 32}, {"height", 16}}, {bytes("PARTIAL")});
+    std::vector<std::byte> picture = frame.parts.empty() ? bytes("FROM TEXT") : frame.parts.at(0);
+    if (prompt == "echo") picture = bytes(frame.header);
+    if (prompt == "mask") picture = frame.parts.back();
     note("done " + id);
     send({{"type", "done"},
           {"id", id},
@@ -147,8 +163,9 @@ class Worker {
           {"height", 32},
           {"steps", 4},
           {"seed", header["seed"]},
+          {"tokens", {{"text", 11}, {"pictures", 6}}},
           {"seconds", {{"text", 0.25}, {"denoise", 0.5}, {"vae", 0.125}, {"encode", 0.0}}}},
-         {picture});
+         std::vector(header.value("n", std::size_t{1}), picture));
   }
 
   const int fd_;

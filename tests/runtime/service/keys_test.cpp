@@ -155,6 +155,7 @@ TEST_F(KeyedService, WritesAnAuditLogThatHoldsNoPrompt) {
   EXPECT_EQ(lines[4]["key_name"], nullptr);
   // sha256 of "p" and of "PICTURE"
   EXPECT_EQ(lines[0]["prompt_sha256"], "148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940");
+  EXPECT_EQ(lines[0]["model_digest"], "d1");
   EXPECT_EQ(lines[0]["images_sha256"], lines[0]["result_sha256"]) << "the fake worker gives the picture back";
   EXPECT_EQ(lines[0]["parameters_digest"], lines[1]["parameters_digest"]);
   EXPECT_EQ(lines[2]["result_sha256"], nullptr);

@@ -51,6 +51,25 @@ TEST_F(Streams, TellOfTheStepsWhereThatIsAskedFor) {
   EXPECT_THAT(told, HasSubstr("event: image_edit.completed"));
 }
 
+TEST_F(Streams, ShowWhatThePictureLooksLikeByThen) {
+  const std::string body = service.ask(streamed("p", {{"partial_images", "3", ""}})).body;  // the worker shows two
+  std::vector<nlohmann::json> events;
+  for (std::size_t at = 0; (at = body.find("data: ", at)) != body.npos; ++at)
+    events.push_back(nlohmann::json::parse(body.substr(at + 6, body.find('\n', at) - at - 6)));
+  ASSERT_EQ(events.size(), 3u) << body;
+  EXPECT_THAT(body, ::testing::StartsWith("event: image_edit.partial_image\n"));
+  for (int i = 0; i < 2; ++i) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    EXPECT_EQ(event["type"], "image_edit.partial_image");
+    EXPECT_EQ(event["partial_image_index"], i);
+    EXPECT_EQ(event["b64_json"], "UEFSVElBTA==");
+    EXPECT_EQ(event["size"], "32x16");
+    EXPECT_TRUE(event.contains("created_at") && event.contains("quality") && event.contains("background"));
+  }
+  EXPECT_EQ(events[2]["type"], "image_edit.completed");
+  EXPECT_EQ(service.ask(edit("p", {{"partial_images", "1", ""}})).error()["param"], "partial_images");
+}
+
 TEST_F(Streams, HaveAStatusOfTheirOwnForWhatFailsBeforeTheyBegin) {
   const Reply bad = service.ask(streamed("bad"));
   EXPECT_EQ(bad.status, 400);
