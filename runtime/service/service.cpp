@@ -55,7 +55,8 @@ class Service final : public WorkerEvents {
         worker_(io_, options_, *this),
         queue_(io_, metrics_, options.queue_limit.value_or(settings_.queue_limit), settings_.max_pixels,
                [this](const ipc::Frame& frame) { worker_.send(frame); }),
-        api_(state_, queue_, board_, metrics_, access_, audit_.get()),
+        contents_(options.state.empty() ? nullptr : std::make_unique<ContentStore>(database_)),
+        api_({state_, queue_, access_, contents_.get()}, board_, metrics_, audit_.get()),
         http_(io_, listeners.http.fd, api_, settings_.limits) {
     apply_settings();
   }
@@ -137,6 +138,7 @@ class Service final : public WorkerEvents {
     };
     state_.model = text("name");
     state_.model_created = std::time(nullptr);
+    state_.edits = model.value("edits", true);
     state_.model_digest = text("digest");
     state_.environment_digest = text("environment_digest");
     metrics_.set_build_info({text("torch"), text("cuda"), state_.model_digest, state_.environment_digest});
@@ -192,6 +194,7 @@ class Service final : public WorkerEvents {
   void apply_settings() {
     state_.policy = settings_.policy;
     state_.heartbeat = settings_.heartbeat;
+    state_.url_ttl = settings_.url_ttl;
   }
 
   void abort(int signal) {
@@ -277,6 +280,7 @@ class Service final : public WorkerEvents {
   asio::steady_timer retry_{io_}, drain_timer_{io_}, heart_{io_};
   WorkerProcess worker_;
   EditQueue queue_;
+  const std::unique_ptr<ContentStore> contents_;
   Api api_;
   HttpServer http_;
   std::optional<Error> fatal_, failure_;

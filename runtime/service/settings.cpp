@@ -42,6 +42,10 @@ Settings read_settings(const std::filesystem::path& file) {
   take(events, "heartbeat_seconds", 1, kDay, settings.heartbeat);
   events.expect_empty();
 
+  Section content = root.section("content");
+  take(content, "url_ttl_seconds", 1, 365 * kDay, settings.url_ttl);
+  content.expect_empty();
+
   Section policy = root.section("policy");
   settings.policy = ContentPolicy(policy.texts("blocked_words"));
   policy.expect_empty();

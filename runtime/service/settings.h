@@ -15,6 +15,7 @@ struct Settings {
   std::chrono::seconds lame_duck{0};      // between the signal to stop and the last connection that is accepted
   std::chrono::seconds drain_deadline{300};
   std::chrono::seconds heartbeat{15};  // of event streams
+  std::chrono::seconds url_ttl{3600};  // of the addresses that response_format=url gives
   ContentPolicy policy;
 };
 

@@ -6,14 +6,16 @@ import base64
 import io
 import json
 import pathlib
-import subprocess
+import shutil
 import sys
-import time
+import tempfile
 import unittest
 import urllib.request
 
 import openai
 from PIL import Image
+
+from service import Service
 
 BIN, MODEL, PHOTO = (pathlib.Path(argument) for argument in sys.argv[1:4])
 with Image.open(PHOTO) as photo:
@@ -30,32 +32,16 @@ def png_of(picture):
     return out.getvalue()
 
 
+def client_of(service):
+    return openai.OpenAI(base_url=service.url + "/v1", api_key="unused", max_retries=0)
+
+
 class OpenAIClient(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.service = subprocess.Popen(
-            [BIN / "holdall-edit", "serve", "--model", MODEL, "--port", "0", "--health-port", "0", "--device", "cpu"],
-            stderr=subprocess.PIPE, text=True)
-        listening = json.loads(cls.service.stderr.readline())
-        assert listening["event"] == "listening", listening
-        # Nobody else reads the log: keep the pipe from filling up.
-        cls.drain = subprocess.Popen(["cat"], stdin=cls.service.stderr, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if urllib.request.urlopen(listening["health_url"] + "/readyz").status == 200:
-                    break
-            except OSError:
-                if time.monotonic() > deadline or cls.service.poll() is not None:
-                    raise
-                time.sleep(0.05)
-        cls.client = openai.OpenAI(base_url=listening["url"] + "/v1", api_key="unused", max_retries=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.service.terminate()
-        assert cls.service.wait(30) == 0, "SIGTERM did not end in exit 0"
-        cls.drain.wait(10)
+        cls.service = Service(BIN, MODEL, "--state", cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.enterClassContext(cls.service)
+        cls.client = client_of(cls.service)
 
     def edit(self, **options):
         return self.client.images.edit(model=self.client.models.list().data[0].id, **options)
@@ -163,6 +149,20 @@ class OpenAIClient(unittest.TestCase):
         self.assertEqual(text["holdall:model_outline_sha256"], reply.headers["x-model-digest"])
         self.assertEqual(len(reply.headers["x-model-digest"]), 64)
 
+    def test_pictures_have_addresses_where_that_is_asked_for(self):
+        with PHOTO.open("rb") as photo:
+            options = dict(image=photo.read(), prompt="brighter", size="64x48", extra_body={"seed": 3})
+        reply = self.edit(response_format="url", **options)
+        self.assertIsNone(reply.data[0].b64_json)
+        with urllib.request.urlopen(reply.data[0].url) as answer:
+            fetched = Image.open(io.BytesIO(answer.read()))
+        self.assertEqual(fetched.tobytes(), picture_of(self.edit(**options)).tobytes())
+
+    def test_chats_are_not_found_with_the_reason(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.client.chat.completions.create(model="x", messages=[{"role": "user", "content": "hello"}])
+        self.assertIn("'holdall-demo' for '/v1/images/edits'", caught.exception.message)
+
     def test_a_broken_picture_is_a_bad_request_that_names_the_field(self):
         with self.assertRaises(openai.BadRequestError) as caught:
             self.edit(image=("photo.png", b"\x89PNG\r\n\x1a\nnothing more"), prompt="x")
@@ -178,6 +178,35 @@ class OpenAIClient(unittest.TestCase):
             self.edit(image=photo, prompt="x", extra_body={"colour": "red"})
         error = caught.exception
         self.assertEqual((error.param, error.code, error.type), ("colour", "unknown_field", "invalid_request_error"))
+
+
+class FromText(unittest.TestCase):
+    """The same weights under the class of a model from text to image."""
+
+    @classmethod
+    def setUpClass(cls):
+        model = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory())) / "model"
+        shutil.copytree(MODEL, model, ignore=shutil.ignore_patterns("processor"))
+        index = (model / "model_index.json").read_text().replace("QwenImageEditPlusPipeline", "QwenImagePipeline")
+        (model / "model_index.json").write_text(index)
+        manifest = json.loads((model / "holdall.json").read_text())
+        del manifest["golden"]  # an edit
+        (model / "holdall.json").write_text(json.dumps(manifest))
+        cls.client = client_of(cls.enterClassContext(Service(BIN, model)))
+
+    def test_a_picture_is_made_from_nothing(self):
+        reply = self.client.images.generate(prompt="a star", size="64x48", n=2, extra_body={"seed": 1})
+        self.assertEqual([picture_of(reply, i).size for i in (0, 1)], [(64, 48)] * 2)
+        self.assertEqual(reply.usage.input_tokens_details.image_tokens, 0)
+
+    def test_a_stream_shows_it_while_it_is_made(self):
+        events = list(self.client.images.generate(prompt="a star", size="64x48", stream=True, partial_images=1))
+        self.assertEqual([event.type for event in events], ["image_generation.partial_image", "image_generation.completed"])
+
+    def test_a_picture_is_started_from(self):
+        with PHOTO.open("rb") as photo:
+            reply = self.client.images.edit(image=photo, prompt="a star", size="64x48", extra_body={"strength": 0.5})
+        self.assertEqual(picture_of(reply).size, (64, 48))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-// POST /v1/images/edits: the form in, the queue, the reply out.
+// POST /v1/images/edits and /generations: the form in, the queue, the reply out.
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "runtime/error.h"
 #include "runtime/service/api.h"
 #include "runtime/service/edits/edit_form.h"
 #include "runtime/service/edits/edit_reply.h"
@@ -45,19 +46,22 @@ void log_edit(const EditSummary& summary, const EditOutcome& outcome) {
 
 class EditHandler final : public RequestHandler {
  public:
-  EditHandler(HttpRequest& request, const Caller& caller, const ServiceState& state, EditQueue& queue, Access& access)
+  EditHandler(HttpRequest& request, const Caller& caller, ImageTask task, const EditContext& context)
       : request_(request),
         caller_(caller),
-        state_(state),
-        queue_(queue),
-        access_(access),
+        task_(task),
+        state_(context.state),
+        queue_(context.queue),
+        access_(context.access),
+        contents_(context.contents),
         deadline_(deadline_of(request)),
         reader_(make_form_reader(request.header("content-type"))) {}
 
   void body(std::string_view bytes) override { reader_->feed(bytes); }
 
   void finish(std::shared_ptr<Exchange> exchange) override {
-    EditRequest edit = validate(reader_->finish(), {state_.model, state_.max_output_pixels});
+    EditRequest edit =
+        validate(reader_->finish(), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr});
     const auto summary = std::make_shared<EditSummary>(summarize(edit, request_.id));
     request_.notes["prompt_sha256"] = summary->prompt_sha256;
     request_.notes["images_sha256"] = summary->images_sha256;
@@ -72,9 +76,15 @@ class EditHandler final : public RequestHandler {
     if (edit.stream)
       answer = stream(exchange, summary, edit.progress, listener);
     else
-      answer = [exchange, summary](const EditOutcome& outcome) {
+      answer = [exchange, summary, keep = edit.url ? keeper() : nullptr](const EditOutcome& outcome) {
         const auto* error = std::get_if<HttpError>(&outcome);
-        exchange->reply(error ? error->reply() : images_reply(*summary, std::get<EditResult>(outcome)));
+        if (error) return exchange->reply(error->reply());
+        try {
+          if (keep) keep(*summary, std::get<EditResult>(outcome));
+          exchange->reply(images_reply(*summary, std::get<EditResult>(outcome)));
+        } catch (const HttpError& unkept) {
+          exchange->reply(unkept.reply());
+        }
       };
     // The exchange, which `answer` holds, keeps the request.
     listener.done = [answer, summary, caller = caller_, &request = request_, &access = access_](EditOutcome outcome) {
@@ -90,6 +100,23 @@ class EditHandler final : public RequestHandler {
   }
 
  private:
+  // Gives a result's pictures addresses.
+  std::function<void(EditSummary&, const EditResult&)> keeper() const {
+    const std::string* host = request_.header("host");
+    const std::string* scheme = request_.header("x-forwarded-proto");  // of a proxy that speaks TLS for us
+    const std::string base =
+        std::string(scheme && *scheme == "https" ? "https" : "http") + "://" + (host ? *host : "localhost");
+    return [base, contents = contents_, &state = state_](EditSummary& summary, const EditResult& result) {
+      try {
+        for (const auto& picture : result.pictures)
+          summary.urls.push_back(base + contents->put(picture.bytes, "image/" + summary.format, state.url_ttl));
+      } catch (const Error& error) {
+        log_warning("picture_not_kept", {{"id", summary.request_id}, {"message", error.what()}});
+        throw HttpError(500, "picture_not_kept", "the picture was made and cannot be kept: ask for b64_json").final();
+      }
+    };
+  }
+
   // Replies with events. The reply begins with the first of them, so that what fails before has its own status.
   std::function<void(EditOutcome)> stream(const std::shared_ptr<Exchange>& exchange,
                                           const std::shared_ptr<EditSummary>& summary, bool progress,
@@ -107,37 +134,44 @@ class EditHandler final : public RequestHandler {
       alive->send(kHeartbeat);
     });
     if (progress)
-      listener.progress = [send](const EditProgress& step) {
-        send(event_text("image_edit.progress", progress_json(step)));
+      listener.progress = [summary, send](const EditProgress& step) {
+        send(event_text(summary->operation + ".progress", progress_json(*summary, step)));
       };
     listener.partial = [summary, send](int index, const EditedPicture& picture) {
-      send(event_text("image_edit.partial_image", partial_json(*summary, index, picture)));
+      send(event_text(summary->operation + ".partial_image", partial_json(*summary, index, picture)));
     };
     return [exchange, summary, begun, send](const EditOutcome& outcome) {
       const auto* error = std::get_if<HttpError>(&outcome);
       if (error && !*begun) return exchange->reply(error->reply());
       send(error ? event_text("error", error_json(*error))
-                 : event_text("image_edit.completed", completed_json(*summary, std::get<EditResult>(outcome))));
+                 : event_text(summary->operation + ".completed",
+                              completed_json(*summary, std::get<EditResult>(outcome))));
       exchange->end();
     };
   }
 
   HttpRequest& request_;
   const Caller caller_;
+  const ImageTask task_;
   const ServiceState& state_;
   EditQueue& queue_;
   Access& access_;
+  ContentStore* const contents_;
   const std::optional<Clock::time_point> deadline_;
   const std::unique_ptr<FormReader> reader_;
 };
 
 }  // namespace
 
-std::unique_ptr<RequestHandler> make_edit_handler(HttpRequest& request, const Caller& caller, const ServiceState& state,
-                                                  EditQueue& queue, Access& access) {
+std::unique_ptr<RequestHandler> make_edit_handler(HttpRequest& request, const Caller& caller, ImageTask task,
+                                                  const EditContext& context) {
+  const ServiceState& state = context.state;
   if (!state.admits) throw HttpError(503, state.reason, state.detail).retry_after(state.reason == "loading" ? 10 : 2);
-  queue.throw_if_full();
-  return std::make_unique<EditHandler>(request, caller, state, queue, access);
+  if (task == ImageTask::kGeneration && state.edits)
+    throw HttpError(400, "unsupported_route",
+                    "model '" + state.model + "' only edits: send a picture to '/v1/images/edits'");
+  context.queue.throw_if_full();
+  return std::make_unique<EditHandler>(request, caller, task, context);
 }
 
 }  // namespace holdall::runtime::service

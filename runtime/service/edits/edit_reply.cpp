@@ -91,7 +91,8 @@ EditSummary summarize(const EditRequest& edit, const std::string& request_id) {
           name_of(edit.format),
           edit.images.size(),
           0,
-          edit.n};
+          edit.n,
+          edit.task == ImageTask::kEdit ? "image_edit" : "image_generation"};
 }
 
 std::string digest_of(const EditResult& result) {
@@ -103,10 +104,16 @@ std::string digest_of(const EditResult& result) {
 std::string images_json(const EditSummary& summary, const EditResult& result) {
   // The pictures are written by hand: a JSON value would hold each of them twice more.
   std::string text = "{\"created\":" + std::to_string(std::time(nullptr)) + ",\"data\":[";
-  for (const auto& picture : result.pictures) {
-    text += text.back() == '[' ? "{\"b64_json\":\"" : ",{\"b64_json\":\"";
-    append_base64(text, picture.bytes);
-    text += "\",\"seed\":" + std::to_string(picture.seed) + "}";
+  for (std::size_t i = 0; i < result.pictures.size(); ++i) {
+    if (i > 0) text += ",";
+    if (summary.urls.empty()) {
+      text += "{\"b64_json\":\"";
+      append_base64(text, result.pictures[i].bytes);
+      text += "\"";
+    } else {
+      text += "{\"url\":" + nlohmann::json(summary.urls.at(i)).dump();
+    }
+    text += ",\"seed\":" + std::to_string(result.pictures[i].seed) + "}";
   }
   return text + "]," + description(summary, result).dump().substr(1);
 }
@@ -119,8 +126,8 @@ HttpReply images_reply(const EditSummary& summary, const EditResult& result) {
   return reply;
 }
 
-std::string progress_json(const EditProgress& progress) {
-  return ordered_json{{"type", "image_edit.progress"},
+std::string progress_json(const EditSummary& summary, const EditProgress& progress) {
+  return ordered_json{{"type", summary.operation + ".progress"},
                       {"step", progress.step},
                       {"total", progress.total},
                       {"stage", progress.stage},
@@ -129,7 +136,8 @@ std::string progress_json(const EditProgress& progress) {
 }
 
 std::string partial_json(const EditSummary& summary, int index, const EditedPicture& picture) {
-  std::string text = "{\"type\":\"image_edit.partial_image\",\"created_at\":" + std::to_string(std::time(nullptr)) +
+  std::string text = "{\"type\":\"" + summary.operation +
+                     ".partial_image\",\"created_at\":" + std::to_string(std::time(nullptr)) +
                      ",\"partial_image_index\":" + std::to_string(index) + ",\"b64_json\":\"";
   append_base64(text, picture.bytes);
   return text + "\"," + description(summary, picture).dump().substr(1);
@@ -137,7 +145,8 @@ std::string partial_json(const EditSummary& summary, int index, const EditedPict
 
 std::string completed_json(const EditSummary& summary, const EditResult& result) {
   const EditedPicture& picture = result.pictures.front();
-  std::string text = "{\"type\":\"image_edit.completed\",\"created_at\":" + std::to_string(std::time(nullptr)) +
+  std::string text = "{\"type\":\"" + summary.operation +
+                     ".completed\",\"created_at\":" + std::to_string(std::time(nullptr)) +
                      ",\"seed\":" + std::to_string(picture.seed) + ",\"b64_json\":\"";
   append_base64(text, picture.bytes);
   return text + "\"," + description(summary, result).dump().substr(1);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "runtime/service/edits/edit_queue.h"
 #include "runtime/service/edits/edit_request.h"
@@ -14,6 +15,8 @@ struct EditSummary {
   std::string request_id, prompt_sha256, images_sha256, parameters_digest, format;
   std::size_t images = 0, position = 0;
   int n = 1;
+  std::string operation = "image_edit";  // what its events are named after
+  std::vector<std::string> urls{};       // of the pictures, where the reply is to name them instead of holding them
 };
 
 EditSummary summarize(const EditRequest& edit, const std::string& request_id);
@@ -25,9 +28,9 @@ std::string digest_of(const EditResult& result);
 std::string images_json(const EditSummary& summary, const EditResult& result);
 HttpReply images_reply(const EditSummary& summary, const EditResult& result);
 
-// Data of image_edit.progress, image_edit.partial_image and image_edit.completed.
+// Data of the events that are named OPERATION.progress, .partial_image and .completed.
 std::string partial_json(const EditSummary& summary, int index, const EditedPicture& picture);
-std::string progress_json(const EditProgress& progress);
+std::string progress_json(const EditSummary& summary, const EditProgress& progress);
 std::string completed_json(const EditSummary& summary, const EditResult& result);
 // {"error":{…}}
 std::string error_json(const HttpError& error);

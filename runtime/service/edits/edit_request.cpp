@@ -136,6 +136,18 @@ void take_format(Fields& fields, EditRequest& request) {
   request.compression = compression.value_or(100);
 }
 
+void take_response_format(Fields& fields, const EditRules& rules, EditRequest& request) {
+  const std::string format = fields.take("response_format").value_or("b64_json");
+  request.url = format == "url";
+  if (!request.url && format != "b64_json")
+    throw bad_field("response_format", "'response_format' must be b64_json or url");
+  if (request.url && !rules.keeps_pictures)
+    throw bad_field("response_format", "'response_format' cannot be 'url': this server keeps no pictures; use b64_json",
+                    "unsupported_value");
+  if (request.url && request.stream)
+    throw bad_field("response_format", "'response_format' must be b64_json where the reply is streamed");
+}
+
 std::uint64_t draw_seed() {
   std::random_device device;
   return std::uniform_int_distribution<std::uint32_t>()(device);
@@ -146,7 +158,6 @@ void refuse_what_cannot_be_honoured(Fields& fields) {
   fields.require("quality", {"auto", "standard"}, one_quality);
   fields.require("background", {"auto", "opaque"}, "pictures are opaque");
   fields.require("input_fidelity", {"high"}, "references are always read in full");
-  fields.require("response_format", {"b64_json"}, "pictures are returned in the reply; use b64_json");
   fields.refuse("lora", "no adapters are loaded");
   fields.take("user");
 }
@@ -195,13 +206,22 @@ EditRequest validate(EditForm form, const EditRules& rules) {
       fields.take_number<int>("partial_images", 0, kMaxPartialImages, "a whole number from 0 to 3").value_or(0);
   if (request.partial_images > 0 && !request.stream)
     throw bad_field("partial_images", "'partial_images' is for streamed replies: add stream=true");
+  take_response_format(fields, rules, request);
   if (request.stream && request.n > 1) throw bad_field("n", "'n' must be 1 where the reply is streamed");
   if (request.progress && !request.stream)
     throw bad_field("progress", "'progress' is for streamed replies: add stream=true");
   refuse_what_cannot_be_honoured(fields);
   fields.expect_empty();
   request.mask = std::move(form.mask);
-  if (form.images.empty()) throw bad_field("image", "'image' is required", "missing_field");
+  request.task = rules.task;
+  const bool edit = rules.task == ImageTask::kEdit;
+  if (edit && form.images.empty()) throw bad_field("image", "'image' is required", "missing_field");
+  if (!edit && (!form.images.empty() || request.mask))
+    throw bad_field(request.mask ? "mask" : "image", "to start from a picture, send it to '/v1/images/edits'",
+                    "unsupported_field");
+  if (!edit && request.strength)
+    throw bad_field("strength", "'strength' is for pictures that are started from: send them to '/v1/images/edits'",
+                    "unsupported_field");
   request.images = std::move(form.images);
   return request;
 }

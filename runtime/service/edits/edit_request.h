@@ -18,8 +18,11 @@ struct OutputSize {
   int width = 0, height = 0;  // pixels
 };
 
+enum class ImageTask { kEdit, kGeneration };
+
 struct EditRequest {
-  std::vector<std::vector<std::byte>> images;  // encoded, at least one
+  ImageTask task = ImageTask::kEdit;
+  std::vector<std::vector<std::byte>> images;  // encoded; at least one for an edit, none else
   std::optional<std::vector<std::byte>> mask;  // encoded; of the first picture
   std::string prompt;                          // UTF-8
   std::optional<std::string> negative_prompt;
@@ -31,12 +34,15 @@ struct EditRequest {
   OutputFormat format = OutputFormat::kPng;
   int compression = 100;                  // 0–100, JPEG's and WebP's quality
   bool stream = false, progress = false;  // reply with events; with one for each step
+  bool url = false;                       // reply with addresses of the pictures
   int partial_images = 0;                 // events with what the picture looks like by then, at most
 };
 
 struct EditRules {
   std::string model;  // the id that is served
   std::uint64_t max_output_pixels = 4'194'304;
+  ImageTask task = ImageTask::kEdit;
+  bool keeps_pictures = false;  // so that they have addresses
 };
 
 // Throws HttpError 400 naming the field (404 for another model). Fields that OpenAI's API knows and that cannot be
