@@ -31,7 +31,8 @@ struct ExecOptions {
 std::string release_of(const Store& store, const std::string& asked) {
   if (!asked.empty()) return asked;
   if (const auto current = store.current()) return current->release;
-  throw Error(ErrorKind::kNotFound, "no release is active in '" + store.path() + "': name one of 'holdall ls'");
+  throw Error(ErrorKind::kNotFound, "no release is active in '" + store.path() +
+                                        "': choose one with 'holdall use', or name one here (holdall ls)");
 }
 
 bool is_there(const std::string& path) {

@@ -31,8 +31,10 @@ void print_table(const std::vector<Row>& rows) {
   for (const auto& [name, release] : rows) {
     const std::string marks = std::string(release.current ? "current" : "") +
                               (release.current && release.good ? "," : "") + (release.good ? "good" : "");
+    const bool known = release.state != "damaged";
     std::cout << release.id << '\t' << release.state << '\t' << (marks.empty() ? "-" : marks) << '\t'
-              << human_bytes(release.bytes) << '\t' << local_time(release.installed_at) << '\n';
+              << (known ? human_bytes(release.bytes) : "-") << '\t' << (known ? local_time(release.installed_at) : "-")
+              << '\n';
   }
 }
 

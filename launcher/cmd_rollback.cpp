@@ -17,13 +17,14 @@ struct RollbackOptions {
 
 void roll_back(const RollbackOptions& options) {
   Store store = open_installed(options.common, options.to);
+  StoreLock lock = store.lock(options.common.lock_timeout());  // whose recovery may find a lost current again
   const std::optional<std::string> target = options.to.empty() ? store.rollback_target() : options.to;
   if (!target)
     throw bundle::Error(bundle::ErrorKind::kNotFound,
                         "nothing to roll back to in '" + store.path() +
                             "': no earlier release passed its gate: give --to ID to go to another (holdall ls)");
   require_whole(store, *target, options.verify);
-  print(switch_to(store, std::nullopt, *target, options.common), options.common);
+  print(switch_to(store, std::move(lock), *target, options.common), options.common);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct StartOptions {
 
 int start(const StartOptions& options) {
   Store store = open_installed(options.common);
+  if (!store.current()) store.lock(options.common.lock_timeout());  // whose recovery may find it again
   ServiceOptions service = load_service_options(store).value_or(ServiceOptions{});
   service.host = options.host.value_or(service.host);
   service.port = options.port.value_or(service.port);

@@ -47,8 +47,7 @@ bundle::VerifyReport verify_release(const VerifyOptions& options) {
   bundle::VerifyReport report;
   report.faults = store.check_release(options.subject, true);
   for (const auto& release : store.releases())
-    if (release.id == options.subject) report.bytes = release.bytes;
-  report.files = store.info(options.subject).files;
+    if (release.id == options.subject) report.files = release.files, report.bytes = release.bytes;
   return report;
 }
 

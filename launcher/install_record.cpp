@@ -40,8 +40,7 @@ std::string to_json(const InstallRecord& record) {
 InstallRecord read_install_record(const FileDescriptor& release) {
   const std::string text = read_file({release.get(), kInstallRecordName}, kLargestRecord);
   const auto damaged = [](const char* reason) {
-    return Error(ErrorKind::kStorage,
-                 std::string("cannot read 'installed.json': ") + reason + ": install the release again");
+    return Error(ErrorKind::kStorage, std::string("cannot read 'installed.json': ") + reason);
   };
   try {
     const json document = json::parse(text);

@@ -1,6 +1,7 @@
 // holdall: unpacks, checks, runs, upgrades and rolls back bundles.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <filesystem>
@@ -32,6 +33,27 @@ std::vector<std::string> take_program(int& argc, char** argv) {
   return {mark + 1, end};
 }
 
+// Options may also stand before the command: `holdall --root DIR ls` is `holdall ls --root DIR`.
+void put_command_first(int argc, char** argv) {
+  constexpr std::array kWithValue = {"--root", "--name", "--lock-timeout"};
+  char** const end = argv + argc;
+  char** word = argv + 1;
+  while (word < end && **word == '-')
+    word += std::find(kWithValue.begin(), kWithValue.end(), std::string_view(*word)) == kWithValue.end() ? 1 : 2;
+  if (word < end) std::rotate(argv + 1, word, word + 1);
+}
+
+void check_command(const CLI::App& app, const std::string& word) {
+  if (word.starts_with('-')) return;
+  std::string commands;
+  for (const CLI::App* const command : app.get_subcommands({})) {
+    if (command->get_name() == word) return;
+    commands += ' ' + command->get_name();
+  }
+  throw Error(ErrorKind::kUsage, (word.empty() ? "no command is given" : "there is no command '" + word + "'") +
+                                     "; the commands are:" + commands + " (--help says what they do)");
+}
+
 int run(int argc, char** argv) {
   const bool unpack = is_conda_unpack(argv[0]);
   CLI::App app("Unpacks, checks, runs, upgrades and rolls back portable inference services.",
@@ -41,13 +63,15 @@ int run(int argc, char** argv) {
   app.footer(holdall::bundle::exit_code_help());
 
   CommandResult result;
-  if (!unpack) result.program = take_program(argc, argv);
   if (unpack) {
     add_unpack_of_conda(app, result);
   } else {
+    put_command_first(argc, argv);
+    result.program = take_program(argc, argv);
     app.require_subcommand(1);
     add_commands(app, result);
     for (CLI::App* const command : app.get_subcommands({})) holdall::bundle::add_environment_fallbacks(*command);
+    check_command(app, argc > 1 ? argv[1] : "");
   }
   try {
     app.parse(argc, argv);

@@ -152,18 +152,23 @@ std::vector<ReleaseSummary> Store::releases() const {
   const auto now = current(), last_good = good();
   std::vector<ReleaseSummary> summaries;
   for (const std::string& id : names_in(at("releases"))) {
-    const FileDescriptor folder = find_release(id);
-    if (!folder) continue;
     ReleaseSummary summary;
     summary.id = id;
-    summary.version = info(id).version;
-    const InstallRecord record = read_install_record(folder);
     summary.current = now && now->release == id;
     summary.good = last_good && last_good->release == id;
-    summary.state = state_of(generations, id);
-    summary.installed_at = record.installed_at;
-    summary.libc = record.libc;
-    summary.bytes = record.bytes();
+    try {
+      const FileDescriptor folder = find_release(id);
+      if (!folder) continue;
+      summary.version = info(id).version;
+      const InstallRecord record = read_install_record(folder);
+      summary.state = state_of(generations, id);
+      summary.installed_at = record.installed_at;
+      summary.libc = record.libc;
+      summary.files = record.files.size();
+      summary.bytes = record.bytes();
+    } catch (const Error&) {  // one that is broken does not hide the others
+      summary.state = "damaged";
+    }
     summaries.push_back(std::move(summary));
   }
   return summaries;

@@ -33,9 +33,9 @@ struct FileFault {
 struct ReleaseSummary {
   std::string id, version;
   bool current = false, good = false;
-  std::string state;              // "installed", "trial", "good", "bad"
+  std::string state;              // "installed", "trial", "good", "bad"; "damaged": nothing below is known
   std::int64_t installed_at = 0;  // seconds since the epoch
-  std::uint64_t bytes = 0;
+  std::uint64_t files = 0, bytes = 0;
   bundle::LibcChoice libc = bundle::LibcChoice::kHost;
 };
 

@@ -265,8 +265,10 @@ TEST_F(StoreTest, CallsABadRecordDamage) {
   bad_digest[digest] = 'x';
   for (const std::string& text : {std::string("{"), bad_digest}) {
     std::ofstream(record) << text;
-    const std::string message = error_of(ErrorKind::kStorage, [&] { open().releases(); });
-    EXPECT_NE(message.find("cannot read 'installed.json'"), std::string::npos) << message;
+    EXPECT_EQ(open().releases().at(0).state, "damaged");
+    const auto faults = open().check_release(id, false);
+    ASSERT_EQ(faults.size(), 1u);
+    EXPECT_NE(faults[0].find("cannot read 'installed.json'"), std::string::npos) << faults[0];
   }
 }
 

@@ -1,4 +1,5 @@
 // make_bundle NAME VERSION OUT [MEGABYTES [FILES]]: a small bundle without a service, for the scripts of this folder.
+// For the architecture MAKE_BUNDLE_ARCH, if that is set.
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -40,7 +41,8 @@ int main(int argc, char** argv) {
   info.tool_version = HOLDALL_VERSION;
   info.name = argv[1];
   info.version = argv[2];
-  info.requires_host.arch = "x86_64";
+  const char* const arch = std::getenv("MAKE_BUNDLE_ARCH");
+  info.requires_host.arch = arch != nullptr ? arch : "x86_64";
   std::ofstream out(argv[3], std::ios::binary);
   Writer writer(info, {.threads = 1}, [&](std::span<const std::byte> data) {
     out.write(reinterpret_cast<const char*>(data.data()), static_cast<std::streamsize>(data.size()));
