@@ -50,6 +50,7 @@ struct DoctorOptions {
   LibcWish libc = LibcWish::kAuto;
   bool allow_cpu = false;  // a bundle that wants CUDA may run on the CPU
   bool allow_network_filesystem = false;
+  bool has_releases = false;  // the store holds some: what the bundle shares with them may take no room
   // CONDA_OVERRIDE_CUDA, CONDA_OVERRIDE_GLIBC, CUDA_VISIBLE_DEVICES and what the child gets; absent: the process's own.
   std::optional<std::map<std::string, std::string>> environment;
   std::chrono::milliseconds probe_timeout{30'000};

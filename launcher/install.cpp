@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,7 +16,7 @@
 #include "bundle/temporary_name.h"
 #include "launcher/install_record.h"
 #include "launcher/interrupt.h"
-#include "launcher/progress.h"
+#include "launcher/space.h"
 #include "launcher/version_floor.h"
 
 namespace holdall::launcher {
@@ -26,39 +25,6 @@ namespace {
 using bundle::Error;
 using bundle::ErrorKind;
 using bundle::FileDescriptor;
-
-// Room beside the files themselves: folders, the TOC's copy, the install record, the journal.
-constexpr std::uint64_t kMargin = std::uint64_t{16} << 20;
-constexpr std::uint64_t kMarginShare = 100;  // and a hundredth of the files' size
-
-struct Need {
-  std::uint64_t bytes = kMargin, inodes = 16;
-};
-
-Need need_of(const bundle::Toc& toc, std::uint64_t block) {
-  Need need;
-  std::uint64_t sum = 0;
-  for (const auto& entry : toc.entries) sum += (entry.size + block - 1) / block * block + (entry.size == 0 ? block : 0);
-  need.bytes += sum + sum / kMarginShare;
-  need.inodes += toc.entries.size();
-  return need;
-}
-
-void check_space(const Store& store, const bundle::Toc& toc) {
-  struct statvfs status {};
-  if (::fstatvfs(store.directory_fd(), &status) != 0)
-    throw bundle::system_error(errno, "stat the filesystem of", store.path());
-  const Need need = need_of(toc, std::max<std::uint64_t>(status.f_bsize, 512));
-  const std::uint64_t found = std::uint64_t{status.f_bavail} * status.f_frsize;
-  if (found < need.bytes)
-    throw Error(ErrorKind::kStorage, "not enough space in '" + store.path() + "': found " + human_bytes(found) +
-                                         ", needed " + human_bytes(need.bytes) +
-                                         ": free some (holdall gc) or choose another --root");
-  if (status.f_files != 0 && status.f_favail < need.inodes)
-    throw Error(ErrorKind::kStorage, "not enough inodes in '" + store.path() + "': found " +
-                                         std::to_string(status.f_favail) + ", needed " + std::to_string(need.inodes) +
-                                         ": remove files or choose another --root");
-}
 
 // The embedded model's pinned digest against the files that the archive carries; their own digests are checked as they
 // are written.
@@ -211,7 +177,7 @@ InstallResult install(Store& store, const StoreLock& held, const bundle::Reader&
                                            ": stop the service, then install again");
   }
   check_model(reader.info(), reader.toc());
-  check_space(store, reader.toc());
+  require_space(store, reader.toc(), options.known);
 
   const Disk& disk = store.disk();
   const Staging staging(store, id);

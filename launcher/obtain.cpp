@@ -1,6 +1,7 @@
 #include "launcher/obtain.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 
 #include "bundle/environment_fallbacks.h"
@@ -10,6 +11,7 @@
 #include "launcher/installed_content.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
+#include "launcher/space.h"
 #include "launcher/version_floor.h"
 
 namespace holdall::launcher {
@@ -18,12 +20,19 @@ namespace {
 using bundle::Error;
 using bundle::ErrorKind;
 
+const std::string& store_name(const bundle::BundleInfo& info, const ObtainOptions& options) {
+  return options.common.name.empty() ? info.name : options.common.name;
+}
+
 bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
   DoctorOptions how;
   how.root = options.common.store_root();
   how.allow_cpu = options.allow_cpu;
   how.libc = options.libc;
   how.allow_network_filesystem = options.common.allow_network_filesystem;
+  std::error_code none;
+  const auto releases = std::filesystem::path(how.root) / store_name(info, options) / "releases";
+  how.has_releases = std::filesystem::directory_iterator(releases, none) != std::filesystem::directory_iterator();
   const Diagnosis diagnosis = diagnose(&info, how);
   if (options.common.verbosity == Verbosity::kVerbose) std::cerr << to_text(diagnosis, false);
   require_compatible(diagnosis, info.name,
@@ -77,14 +86,15 @@ Obtained obtain(const ObtainOptions& options) {
 
   Store::OpenOptions how = options.common.open_options();
   how.create = true;
-  const std::string& name = options.common.name.empty() ? source.info().name : options.common.name;
-  Store store = Store::open(options.common.store_root(), name, how);
+  Store store = Store::open(options.common.store_root(), store_name(source.info(), options), how);
   StoreLock lock = store.lock(options.common.lock_timeout());
   if (trusted) require_version_floor(store, lock, trusted->release);
+  const auto is_there = [&](const bundle::Reader& archive) {
+    return exists({open_folder({store.directory_fd(), "releases"}).get(), archive.release_id()});
+  };
   // To look up what is installed means to read all tables of contents: not for a release that is there already.
   std::optional<InstalledContent> known;
-  if (!reader || !exists({open_folder({store.directory_fd(), "releases"}).get(), reader->release_id()}))
-    known.emplace(store, lock);
+  if (!reader || !is_there(*reader)) known.emplace(store, lock);
   if (!reader) {
     Progress progress(source.has_digests() ? "fetching" : "reading", options.common.verbosity);
     SpoolLimits limits{.max_bytes = options.max_size,
@@ -96,6 +106,7 @@ Obtained obtain(const ObtainOptions& options) {
     limits.accept = [&](const bundle::Reader& archive) {
       if (trusted && source.has_digests()) require_signed(trusted->release, archive, source.given());
       require_installable(archive);
+      if (!is_there(archive)) require_space(store, archive.toc(), &*known);
     };
     try {
       reader.emplace(source.reader(store.path() + "/partial", limits));

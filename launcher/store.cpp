@@ -106,8 +106,9 @@ StoreLock Store::lock(std::chrono::milliseconds timeout) {
     interrupt.check();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(file.get(), 0) != 0 || !bundle::pwrite_all(file.get(), std::as_bytes(std::span(pid)), 0))
+  std::string pid = std::to_string(::getpid());
+  pid.resize(11, '\n');  // always as long, so that a full disk has room for the next one
+  if (!bundle::pwrite_all(file.get(), std::as_bytes(std::span(pid)), 0))
     throw system_error(errno, "write", path_ + "/lock");
   StoreLock held(std::move(file));
   recover();

@@ -45,7 +45,10 @@ Check check_space(const Examination& exam, const std::string& folder, const stru
     const std::uint64_t need = unpacked + unpacked / 50 + (16u << 20);
     check.need = format_bytes(need);
     check.why = "the unpacked bundle has " + format_bytes(unpacked);
-    if (available < need) {
+    if (available < need && exam.options.has_releases) {
+      check.status = Status::kWarn;
+      check.why += ", less what it shares with the releases that are installed";
+    } else if (available < need) {
       check.status = Status::kFail;
       check.code = "E_DISK";
       check.fix = "free some space (holdall gc), or choose another disk with --root";
@@ -73,7 +76,9 @@ Check check_inodes(const Examination& exam, const std::string& folder, const str
     const std::uint64_t need = exam.info->files + exam.info->files / 8 + 64;  // folders and records too
     check.need = std::to_string(need);
     check.why = "the bundle has " + std::to_string(exam.info->files) + " files";
-    if (filesystem.f_favail < need) {
+    if (filesystem.f_favail < need && exam.options.has_releases) {
+      check.status = Status::kWarn;
+    } else if (filesystem.f_favail < need) {
       check.status = Status::kFail;
       check.code = "E_DISK";
       check.fix = "remove files (holdall gc), or choose another disk with --root";

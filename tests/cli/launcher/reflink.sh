@@ -32,3 +32,18 @@ holdall-pack -q -p tree --bundle-name demo --bundle-version 3 -o 3.tar.zst >out
 printf x | dd of="$second/lib/same" bs=1 seek=100 conv=notrunc status=none
 expect 0 holdall install -q 3.tar.zst
 cmp tree/lib/same "mounted/root/demo/releases/$(cat out)/tree/lib/same" || fail "a changed file was taken"
+
+# What is shared needs no room: a release of 200 MB goes beside the one that it shares all but a little with, where one of
+# its own would not.
+holdall gc -q --unused >out
+head -c 170000000 /dev/urandom >tree/lib/large
+for version in 4 5; do
+  echo "$version" >tree/lib/version
+  holdall-pack -q -p tree --bundle-name demo --bundle-version $version -o $version.tar.zst >out
+  expect 0 holdall upgrade $version.tar.zst
+done
+says "less what it shares"
+head -c 170000000 /dev/urandom >tree/lib/large
+holdall-pack -q -p tree --bundle-name demo --bundle-version 6 -o 6.tar.zst >out
+expect 6 holdall upgrade 6.tar.zst
+says "not enough space"
