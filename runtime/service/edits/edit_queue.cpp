@@ -217,8 +217,10 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
       step_started_ = now;
     }
     if (!running_->listener.done || !running_->listener.progress) return;
-    running_->listener.progress({stage_, header.value("step", 0), header.value("total", 0),
-                                 std::max(0.0, running_->request.n * edit_seconds_ - seconds(now - started_))});
+    const int step = header.value("step", 0), total = header.value("total", 0);
+    const double spent = seconds(now - started_);
+    const double left = step > 0 ? spent / step * (total - step) : running_->request.n * edit_seconds_ - spent;
+    running_->listener.progress({stage_, step, total, std::max(0.0, left)});
   }
 
   void on_partial(const json& header, std::vector<std::byte> picture) {

@@ -146,6 +146,15 @@ bool Client::read_until(const std::string& mark) {
   return true;
 }
 
+bool Client::read_line(std::string& line) {
+  std::size_t at;
+  while ((at = buffer_.find('\n')) == buffer_.npos)
+    if (!fill()) return false;
+  line = buffer_.substr(0, at);
+  buffer_.erase(0, at + 1);
+  return true;
+}
+
 bool Client::closed_by_server() {
   pollfd ready{fd_, POLLIN, 0};
   char byte;

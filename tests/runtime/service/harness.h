@@ -51,6 +51,7 @@ class Client {
   bool send(const std::string& bytes);  // false: the server closed
   std::optional<Reply> read_reply(bool head_only = false);
   bool read_until(const std::string& mark);  // of what comes raw; false: it does not
+  bool read_line(std::string& line);         // the rest of this line; false: it does not end
   bool closed_by_server();                   // waits for it
   void close();
 

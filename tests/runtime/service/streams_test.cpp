@@ -51,6 +51,19 @@ TEST_F(Streams, TellOfTheStepsWhereThatIsAskedFor) {
   EXPECT_THAT(told, HasSubstr("event: image_edit.completed"));
 }
 
+TEST_F(Streams, ForeseeTheEndFromTheStepsThatWereTaken) {
+  for (int i = 0; i < 3; ++i) service.ask(edit("p"));  // which take no time at all
+  Client client(service.port());
+  client.send(streamed(hold(), {{"progress", "true", ""}}));  // of 1000 steps, one each 5 ms
+  ASSERT_TRUE(client.read_until("\"step\":40,"));
+  ASSERT_TRUE(client.read_until("\"eta_seconds\":"));
+  std::string eta;
+  ASSERT_TRUE(client.read_line(eta));
+  EXPECT_GT(std::stod(eta), 960 * 0.005);
+  model.write("release");
+  EXPECT_TRUE(client.read_until("image_edit.completed"));
+}
+
 TEST_F(Streams, ShowWhatThePictureLooksLikeByThen) {
   const std::string body = service.ask(streamed("p", {{"partial_images", "3", ""}})).body;  // the worker shows two
   std::vector<nlohmann::json> events;
