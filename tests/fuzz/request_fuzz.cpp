@@ -19,8 +19,8 @@ struct Outcome {
 
   bool operator==(const Outcome& other) const {
     if (!form || !other.form) return form.has_value() == other.form.has_value() && refusal == other.refusal;
-    return std::tie(form->fields, form->images, form->has_mask) ==
-           std::tie(other.form->fields, other.form->images, other.form->has_mask);
+    return std::tie(form->fields, form->images, form->mask) ==
+           std::tie(other.form->fields, other.form->images, other.form->mask);
   }
 };
 
