@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "runtime/service/http/http_error.h"
+#include "runtime/service/jobs/job_handlers.h"
 #include "runtime/service/log.h"
 #include "runtime/service/metrics.h"
 #include "runtime/service/web/web.h"
@@ -18,19 +19,31 @@ using nlohmann::ordered_json;
 constexpr std::string_view kEdits = "/v1/images/edits", kGenerations = "/v1/images/generations",
                            kContent = "/v1/images/{id}/content", kChat = "/v1/chat/completions", kModels = "/v1/models",
                            kModel = "/v1/models/{id}", kOpenApi = "/openapi.json", kPage = "/", kMetrics = "/metrics",
+                           kJobs = "/v1/jobs", kJob = "/v1/jobs/{id}", kJobEvents = "/v1/jobs/{id}/events",
                            kId = "{id}";
 
 // Those that ask for no key: what a browser opens by its address alone, and probes.
 constexpr std::string_view kOpen[] = {
     kContent, kOpenApi, kPage, "/livez", "/readyz", "/startupz", "/health", "/v2/health/live", "/v2/health/ready"};
 
-constexpr Route kRoutes[] = {{"POST", kEdits},           {"POST", kGenerations},
-                             {"GET", kContent},          {"POST", kChat},
-                             {"GET", kModels},           {"GET", kModel},
-                             {"GET", kOpenApi},          {"GET", kPage},
-                             {"GET", kMetrics},          {"GET", "/livez"},
-                             {"GET", "/readyz"},         {"GET", "/startupz"},
-                             {"GET", "/health"},         {"GET", "/v2/health/live"},
+constexpr Route kRoutes[] = {{"POST", kEdits},
+                             {"POST", kGenerations},
+                             {"GET", kContent},
+                             {"POST", kChat},
+                             {"GET", kModels},
+                             {"GET", kModel},
+                             {"GET", kJobs},
+                             {"GET", kJob},
+                             {"DELETE", kJob},
+                             {"GET", kJobEvents},
+                             {"GET", kOpenApi},
+                             {"GET", kPage},
+                             {"GET", kMetrics},
+                             {"GET", "/livez"},
+                             {"GET", "/readyz"},
+                             {"GET", "/startupz"},
+                             {"GET", "/health"},
+                             {"GET", "/v2/health/live"},
                              {"GET", "/v2/health/ready"}};
 
 // What stands for "{id}", or nullopt where `path` is another route's.
@@ -55,7 +68,7 @@ Found find(const HttpRequest& request) {
   for (const Route& route : kRoutes) {
     auto id = match(route.path, request.path);
     if (!id) continue;
-    found.path = route.path;
+    if (found.path != route.path) found = {route.path, {}, {}};  // the narrower one comes later
     found.id = std::move(*id);
     const bool get = route.method == "GET";
     found.methods += (found.methods.empty() ? "" : ", ") + std::string(get ? "GET, HEAD" : route.method);
@@ -109,6 +122,9 @@ std::unique_ptr<RequestHandler> Api::open_route(std::string_view path, const std
   if (path == kGenerations) return open_images(request, caller, ImageTask::kGeneration);
   if (path == kContent) return open_content(id, request);
   if (path == kModels || path == kModel) return open_model(id);
+  if (path == kJobs) return open_job_list(request, caller, edits_.jobs);
+  if (path == kJob) return open_job(id, request, caller, edits_.jobs);
+  if (path == kJobEvents) return open_job_events(id, request, caller, edits_.jobs, state_.heartbeat);
   if (path == kOpenApi) return make_fixed_handler(openapi_reply());
   if (path == kPage) return make_fixed_handler(page_reply(access_.asks_for_keys()));
   if (path == kChat)

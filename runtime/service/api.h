@@ -31,12 +31,15 @@ struct ServiceState {
   std::string reason = "loading", detail = "the model is being loaded";
 };
 
+class Jobs;
+
 // What edits go through.
 struct EditContext {
   const ServiceState& state;
   EditQueue& queue;
   Access& access;
   ContentStore* contents;  // null where nothing outlives the process
+  Jobs* jobs;              // as above
 };
 
 // As openapi.json writes it: "{id}" stands for one part of the path, at its end for the rest.

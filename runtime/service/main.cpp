@@ -55,7 +55,7 @@ void add_serve_options(CLI::App& serve, service::Options& options) {
       ->envname("HOLDALL_HEALTH_PORT")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
-  serve.add_option("--state", options.state, "folder for what outlives the process; made if missing")
+  serve.add_option("--state", options.state, "folder for what outlives the process, such as jobs; made if missing")
       ->envname("HOLDALL_STATE");
   serve.add_option("--keys", options.keys, "keys file (see keys --help); SIGHUP reads it again")
       ->envname("HOLDALL_KEYS");

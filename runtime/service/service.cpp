@@ -23,6 +23,7 @@
 #include "runtime/service/health.h"
 #include "runtime/service/http/http_server.h"
 #include "runtime/service/http/sockets.h"
+#include "runtime/service/jobs/jobs.h"
 #include "runtime/service/log.h"
 #include "runtime/service/metrics.h"
 #include "runtime/service/notify.h"
@@ -56,7 +57,10 @@ class Service final : public WorkerEvents {
         queue_(io_, metrics_, options.queue_limit.value_or(settings_.queue_limit), settings_.max_pixels,
                [this](const ipc::Frame& frame) { worker_.send(frame); }),
         contents_(options.state.empty() ? nullptr : std::make_unique<ContentStore>(database_)),
-        api_({state_, queue_, access_, contents_.get()}, board_, metrics_, audit_.get()),
+        jobs_(options.state.empty()
+                  ? nullptr
+                  : std::make_unique<Jobs>(io_, options.state, state_, queue_, access_, audit_.get())),
+        api_({state_, queue_, access_, contents_.get(), jobs_.get()}, board_, metrics_, audit_.get()),
         http_(io_, listeners.http.fd, api_, settings_.limits) {
     apply_settings();
   }
@@ -150,6 +154,7 @@ class Service final : public WorkerEvents {
       metrics_.set_ready(1);
     }
     if (!std::exchange(ever_ready_, true)) {
+      if (jobs_) jobs_->start();
       http_.accept();
       notifier_.status("serving " + state_.model);
       notifier_.ready();
@@ -195,6 +200,7 @@ class Service final : public WorkerEvents {
     state_.policy = settings_.policy;
     state_.heartbeat = settings_.heartbeat;
     state_.url_ttl = settings_.url_ttl;
+    if (jobs_) jobs_->set_limits(settings_.jobs);
   }
 
   void abort(int signal) {
@@ -206,6 +212,7 @@ class Service final : public WorkerEvents {
   void drain() {
     log_event("draining", {{"connections", http_.connections()}});
     draining_ = true;
+    if (jobs_) jobs_->stop_taking_up();
     board_.set({false, ever_ready_, "draining", "the service is stopping"});
     metrics_.set_ready(0);
     metrics_.set_draining(1);
@@ -231,6 +238,7 @@ class Service final : public WorkerEvents {
     drain_timer_.expires_after(settings_.drain_deadline);
     drain_timer_.async_wait([this](error_code stopped) {
       if (stopped) return;
+      if (jobs_) jobs_->release();
       queue_.fail_all(HttpError(503, "draining", "the service stopped before this edit was done").retry_after(2));
       drain_timer_.expires_after(kFarewell);
       drain_timer_.async_wait([this](error_code) { io_.stop(); });
@@ -281,6 +289,7 @@ class Service final : public WorkerEvents {
   WorkerProcess worker_;
   EditQueue queue_;
   const std::unique_ptr<ContentStore> contents_;
+  const std::unique_ptr<Jobs> jobs_;
   Api api_;
   HttpServer http_;
   std::optional<Error> fatal_, failure_;

@@ -46,6 +46,12 @@ Settings read_settings(const std::filesystem::path& file) {
   take(content, "url_ttl_seconds", 1, 365 * kDay, settings.url_ttl);
   content.expect_empty();
 
+  Section jobs = root.section("jobs");
+  take(jobs, "ttl_seconds", 1, 365 * kDay, settings.jobs.ttl);
+  take(jobs, "max_attempts", 1, 100, settings.jobs.max_attempts);
+  take(jobs, "max_bytes", 0, 1ull << 50, settings.jobs.max_bytes);
+  jobs.expect_empty();
+
   Section policy = root.section("policy");
   settings.policy = ContentPolicy(policy.texts("blocked_words"));
   policy.expect_empty();

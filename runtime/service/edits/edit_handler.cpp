@@ -6,14 +6,14 @@
 #include "runtime/error.h"
 #include "runtime/service/api.h"
 #include "runtime/service/edits/edit_form.h"
+#include "runtime/service/edits/edit_log.h"
 #include "runtime/service/edits/edit_reply.h"
 #include "runtime/service/http/event_stream.h"
+#include "runtime/service/jobs/job_handlers.h"
 #include "runtime/service/log.h"
 
 namespace holdall::runtime::service {
 namespace {
-
-using nlohmann::ordered_json;
 
 constexpr double kMaxTimeoutSeconds = 86'400;
 
@@ -28,22 +28,6 @@ std::optional<Clock::time_point> deadline_of(const HttpRequest& request) {
   return request.arrival + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-void log_edit(const EditSummary& summary, const EditOutcome& outcome) {
-  ordered_json line = {{"id", summary.request_id},
-                       {"prompt_sha256", summary.prompt_sha256},
-                       {"images", summary.images},
-                       {"n", summary.n}};
-  if (const auto* error = std::get_if<HttpError>(&outcome)) {
-    line.update({{"outcome", "failed"}, {"code", error->code()}, {"message", error->what()}});
-    return log_warning("edit", line);
-  }
-  const StageSeconds& s = std::get<EditResult>(outcome).seconds;
-  line.update({{"outcome", "succeeded"},
-               {"seconds",
-                {{"queue", s.queue}, {"text", s.text}, {"denoise", s.denoise}, {"vae", s.vae}, {"encode", s.encode}}}});
-  log_event("edit", line);
-}
-
 class EditHandler final : public RequestHandler {
  public:
   EditHandler(HttpRequest& request, const Caller& caller, ImageTask task, const EditContext& context)
@@ -54,14 +38,20 @@ class EditHandler final : public RequestHandler {
         queue_(context.queue),
         access_(context.access),
         contents_(context.contents),
+        jobs_(context.jobs),
         deadline_(deadline_of(request)),
         reader_(make_form_reader(request.header("content-type"))) {}
 
   void body(std::string_view bytes) override { reader_->feed(bytes); }
 
   void finish(std::shared_ptr<Exchange> exchange) override {
-    EditRequest edit =
-        validate(reader_->finish(), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr});
+    EditForm form = reader_->finish();
+    std::optional<EditForm> kept;
+    if (wants_async(request_)) kept = form;
+    EditRequest edit = validate(std::move(form), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr});
+    if (kept && edit.url)
+      throw bad_field("response_format", "'response_format' cannot be 'url' for a job, which holds its pictures",
+                      "unsupported_value");
     const auto summary = std::make_shared<EditSummary>(summarize(edit, request_.id));
     request_.notes["prompt_sha256"] = summary->prompt_sha256;
     request_.notes["images_sha256"] = summary->images_sha256;
@@ -71,6 +61,7 @@ class EditHandler final : public RequestHandler {
     access_.charge(caller_, edit.n);
     for (auto& header : access_.rate_headers(caller_))
       request_.reply_headers.push_back(std::move(header));  // as of now
+    if (kept) return accept_job(*exchange, std::move(*kept), std::move(edit), *summary);
     EditListener listener;
     std::function<void(EditOutcome)> answer;
     if (edit.stream)
@@ -96,7 +87,7 @@ class EditHandler final : public RequestHandler {
     };
     const auto ticket = queue_.submit({std::move(edit), caller_.name, deadline_}, std::move(listener));
     summary->position = ticket.position;
-    exchange->on_gone([&queue = queue_, id = ticket.id] { queue.cancel(id); });
+    exchange->on_gone([&queue = queue_, id = ticket.id] { queue.cancel(id, "client_gone"); });
   }
 
  private:
@@ -115,6 +106,17 @@ class EditHandler final : public RequestHandler {
         throw HttpError(500, "picture_not_kept", "the picture was made and cannot be kept: ask for b64_json").final();
       }
     };
+  }
+
+  void accept_job(Exchange& exchange, EditForm form, EditRequest edit, const EditSummary& summary) {
+    form.fields["seed"] = std::to_string(edit.seed);  // of every attempt
+    try {
+      exchange.reply(
+          accepted_reply(jobs_->accept({std::move(form), std::move(edit), summary, caller_.name, deadline_})));
+    } catch (const HttpError&) {
+      access_.charge(caller_, -summary.n);
+      throw;
+    }
   }
 
   // Replies with events. The reply begins with the first of them, so that what fails before has its own status.
@@ -157,6 +159,7 @@ class EditHandler final : public RequestHandler {
   EditQueue& queue_;
   Access& access_;
   ContentStore* const contents_;
+  Jobs* const jobs_;
   const std::optional<Clock::time_point> deadline_;
   const std::unique_ptr<FormReader> reader_;
 };
@@ -170,6 +173,9 @@ std::unique_ptr<RequestHandler> make_edit_handler(HttpRequest& request, const Ca
   if (task == ImageTask::kGeneration && state.edits)
     throw HttpError(400, "unsupported_route",
                     "model '" + state.model + "' only edits: send a picture to '/v1/images/edits'");
+  if (!context.jobs && wants_async(request))
+    throw HttpError(400, "jobs_unavailable",
+                    "this server keeps no jobs: leave 'Prefer: respond-async' out, or start it with --state", "Prefer");
   context.queue.throw_if_full();
   return std::make_unique<EditHandler>(request, caller, task, context);
 }

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <ctime>
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -60,7 +61,7 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
   }
 
   Ticket submit(EditSubmission submission, EditListener listener) {
-    throw_if_full();
+    if (!submission.accepted_before) throw_if_full();
     waiting_.push_back({++last_ticket_, std::move(submission.request), Clock::now(), submission.deadline,
                         std::move(listener), std::move(submission.caller), submission.attempts});
     const Ticket ticket{last_ticket_, waiting_.size() - 1 + (running_ ? 1 : 0)};
@@ -68,10 +69,12 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     return ticket;
   }
 
-  std::optional<std::size_t> position(std::uint64_t ticket) const {
+  std::optional<Place> place(std::uint64_t ticket) const {
     const auto it = std::ranges::find(waiting_, ticket, &Job::ticket);
     if (it == waiting_.end()) return std::nullopt;
-    return static_cast<std::size_t>(it - waiting_.begin()) + (running_ ? 1 : 0);
+    double pictures = running_ ? running_->request.n : 0;
+    for (auto job = waiting_.begin(); job <= it; ++job) pictures += job->request.n;
+    return Place{static_cast<std::size_t>(it - waiting_.begin()) + (running_ ? 1 : 0), pictures * edit_seconds_};
   }
 
   void throw_if_full() const {
@@ -81,7 +84,15 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
           .retry_after(expected_wait_seconds());
   }
 
-  void cancel(std::uint64_t ticket) { abandon(ticket, "client_gone"); }
+  void cancel(std::uint64_t ticket, const char* reason) {
+    if (running_ && running_->ticket == ticket && running_->listener.done) {
+      metrics_.job_done("cancelled", reason);
+      abandon_running(std::nullopt);
+    } else if (std::erase_if(waiting_, [&](const Job& job) { return job.ticket == ticket; }) > 0) {
+      metrics_.job_done("cancelled", reason);
+    }
+    advance();
+  }
 
   void worker_ready() {
     worker_is_ready_ = true;
@@ -245,6 +256,8 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     for (auto& picture : pictures)
       job.result.pictures.push_back({std::move(picture), header.at("width"), header.at("height"),
                                      header.value("steps", 0), seed + job.result.pictures.size()});
+    job.result.created = std::time(nullptr);
+    job.result.format = name_of(job.request.format);
     end_running(std::move(job.result));
   }
 
@@ -269,16 +282,6 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     running_->listener.done = nullptr;
     running_->deadline.reset();
     send_({json{{"type", "cancel"}, {"id", id}}.dump(), {}});
-  }
-
-  void abandon(std::uint64_t ticket, const std::string& reason) {
-    if (running_ && running_->ticket == ticket && running_->listener.done) {
-      metrics_.job_done("cancelled", reason);
-      abandon_running(std::nullopt);
-    } else if (std::erase_if(waiting_, [&](const Job& job) { return job.ticket == ticket; }) > 0) {
-      metrics_.job_done("cancelled", reason);
-    }
-    advance();
   }
 
   void watch_deadlines() {
@@ -337,14 +340,14 @@ EditQueue::~EditQueue() = default;
 EditQueue::Ticket EditQueue::submit(EditSubmission submission, EditListener listener) {
   return impl_->submit(std::move(submission), std::move(listener));
 }
-std::optional<std::size_t> EditQueue::position(std::uint64_t ticket) const {
-  return impl_->position(ticket);
+std::optional<EditQueue::Place> EditQueue::place(std::uint64_t ticket) const {
+  return impl_->place(ticket);
 }
 void EditQueue::throw_if_full() const {
   impl_->throw_if_full();
 }
-void EditQueue::cancel(std::uint64_t ticket) {
-  impl_->cancel(ticket);
+void EditQueue::cancel(std::uint64_t ticket, const char* reason) {
+  impl_->cancel(ticket, reason);
 }
 void EditQueue::worker_ready() {
   impl_->worker_ready();

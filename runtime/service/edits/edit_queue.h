@@ -40,6 +40,8 @@ struct EditResult {
   std::vector<EditedPicture> pictures;  // as many as the request's n
   InputTokens tokens;                   // what the model read
   StageSeconds seconds;                 // summed over the pictures
+  std::int64_t created = 0;             // Unix time
+  std::string format;                   // png, jpeg, webp
 };
 
 using EditOutcome = std::variant<EditResult, HttpError>;
@@ -63,6 +65,7 @@ struct EditSubmission {
   std::string caller{};                         // takes turns with the others
   std::optional<Clock::time_point> deadline{};  // then it fails with 504
   int attempts = 1;                             // how often it may be started: a worker that ends may be at fault
+  bool accepted_before = false;                 // by an earlier process: it waits even where the queue is full
 };
 
 class EditQueue {
@@ -81,10 +84,15 @@ class EditQueue {
   Ticket submit(EditSubmission submission, EditListener listener);
   void throw_if_full() const;
 
-  // Nobody waits for it any more: its listener is not called. What runs is cancelled at its next step.
-  void cancel(std::uint64_t ticket);
-  // How many are before it; nullopt once it runs or has ended.
-  std::optional<std::size_t> position(std::uint64_t ticket) const;
+  // Nobody waits for it any more: its listener is not called. What runs is cancelled at its next step. `reason`: of
+  // metrics.
+  void cancel(std::uint64_t ticket, const char* reason);
+
+  struct Place {
+    std::size_t position = 0;  // how many are before it
+    double eta_seconds = 0;    // until it is done, from measured times
+  };
+  std::optional<Place> place(std::uint64_t ticket) const;  // nullopt once it runs or has ended
 
   void worker_ready();
   // What runs waits again, first in its turn, if it has attempts left, else fails; what waits goes on waiting.

@@ -1,7 +1,6 @@
 #include "runtime/service/edits/edit_reply.h"
 
 #include <cmath>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "runtime/service/digest.h"
@@ -103,7 +102,7 @@ std::string digest_of(const EditResult& result) {
 
 std::string images_json(const EditSummary& summary, const EditResult& result) {
   // The pictures are written by hand: a JSON value would hold each of them twice more.
-  std::string text = "{\"created\":" + std::to_string(std::time(nullptr)) + ",\"data\":[";
+  std::string text = "{\"created\":" + std::to_string(result.created) + ",\"data\":[";
   for (std::size_t i = 0; i < result.pictures.size(); ++i) {
     if (i > 0) text += ",";
     if (summary.urls.empty()) {
@@ -146,7 +145,7 @@ std::string partial_json(const EditSummary& summary, int index, const EditedPict
 std::string completed_json(const EditSummary& summary, const EditResult& result) {
   const EditedPicture& picture = result.pictures.front();
   std::string text = "{\"type\":\"" + summary.operation +
-                     ".completed\",\"created_at\":" + std::to_string(std::time(nullptr)) +
+                     ".completed\",\"created_at\":" + std::to_string(result.created) +
                      ",\"seed\":" + std::to_string(picture.seed) + ",\"b64_json\":\"";
   append_base64(text, picture.bytes);
   return text + "\"," + description(summary, result).dump().substr(1);
