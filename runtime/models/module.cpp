@@ -11,7 +11,10 @@ Loader Loader::operator/(const std::string& name) const {
 }
 
 at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape) const {
-  return checkpoint_->take(prefix_ + name, shape, device_, dtype_);
+  at::Tensor tensor = checkpoint_->take(prefix_ + name, shape, device_, dtype_);
+  if (loras_ != nullptr && name == "weight" && shape.size() == 2)
+    for (auto& lora : *loras_) lora.apply(prefix_.substr(0, prefix_.size() - 1), tensor);
+  return tensor;
 }
 
 Linear Linear::load(const Loader& loader, std::int64_t in, std::int64_t out) {

@@ -6,8 +6,10 @@
 #include <ATen/ops/linear.h>
 
 #include <string>
+#include <vector>
 
 #include "runtime/weights/checkpoint.h"
+#include "runtime/weights/lora.h"
 
 namespace holdall::runtime::models {
 
@@ -16,6 +18,9 @@ class Loader {
  public:
   Loader(weights::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype)
       : checkpoint_(&checkpoint), device_(device), dtype_(dtype) {}
+  // Linear layers' weights come with the changes of `loras`, which outlive the loader.
+  Loader(weights::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype, std::vector<weights::Lora>& loras)
+      : checkpoint_(&checkpoint), loras_(&loras), device_(device), dtype_(dtype) {}
 
   // The loader of the module `name` below this one.
   Loader operator/(const std::string& name) const;
@@ -25,6 +30,7 @@ class Loader {
 
  private:
   weights::Checkpoint* checkpoint_;
+  std::vector<weights::Lora>* loras_ = nullptr;
   at::Device device_;
   at::ScalarType dtype_;
   std::string prefix_;

@@ -181,12 +181,12 @@ TransformerQwenImage::TransformerQwenImage(TransformerQwenImage&&) noexcept = de
 TransformerQwenImage::~TransformerQwenImage() = default;
 
 TransformerQwenImage TransformerQwenImage::load(const std::filesystem::path& folder, at::Device device,
-                                                at::ScalarType dtype) {
+                                                at::ScalarType dtype, std::vector<weights::Lora> loras) {
   const c10::InferenceMode inference;
   auto state = std::make_unique<State>();
   const Sizes sizes = state->sizes = read_sizes(Config::read(folder / "config.json"));
   auto checkpoint = weights::Checkpoint::open(folder);
-  const Loader root(checkpoint, device, dtype);
+  const Loader root(checkpoint, device, dtype, loras);
   const std::int64_t d = sizes.d();
 
   state->text_norm = RmsNorm::load(root / "txt_norm", sizes.text, kNormEps);
@@ -202,6 +202,7 @@ TransformerQwenImage TransformerQwenImage::load(const std::filesystem::path& fol
   state->norm_out = Linear::load(root / "norm_out" / "linear", d, 2 * d);
   state->out = Linear::load(root / "proj_out", d, sizes.patch * sizes.patch * sizes.out);
   checkpoint.require_complete([](const std::string&) { return false; });
+  for (const auto& lora : loras) lora.require_applied();
 
   const Tensor forward = at::arange(kRopePositions), backward = forward.flip(0) * -1 - 1;
   std::vector<Tensor> ahead, behind;

@@ -9,6 +9,8 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/weights/lora.h"
+
 namespace holdall::runtime::models {
 
 // Height and width of one picture in the packed sequence, in tokens (latent size / 2).
@@ -22,7 +24,9 @@ class TransformerQwenImage {
   // Reads config.json and the weights in `folder` (a checkpoint's transformer/). Throws runtime::Error{kNotFound,
   // kBadModel}: another class, a flag of a release that is not supported, tensors that are missing, misshapen, not
   // finite or unknown: all of them.
-  static TransformerQwenImage load(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+  // `loras` change its linear layers, one after the other; a key that fits none is refused.
+  static TransformerQwenImage load(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype,
+                                   std::vector<weights::Lora> loras = {});
   TransformerQwenImage(TransformerQwenImage&&) noexcept;
   ~TransformerQwenImage();
 

@@ -10,7 +10,8 @@
 
 namespace holdall::runtime::pipelines {
 
-Parts Parts::load(const std::filesystem::path& model, const ModelManifest& manifest, const Placement& placement) {
+Parts Parts::load(const std::filesystem::path& model, const ModelManifest& manifest, const Placement& placement,
+                  const std::vector<LoraFile>& loras) {
   const auto index = weights::Config::read(model / "model_index.json");
   constexpr std::pair<const char*, const char*> kComponents[] = {{"scheduler", "FlowMatchEulerDiscreteScheduler"},
                                                                  {"vae", "AutoencoderKLQwenImage"},
@@ -22,12 +23,15 @@ Parts Parts::load(const std::filesystem::path& model, const ModelManifest& manif
     if (found != needed)
       index.refuse(pointer, "is '" + found + "', which is not supported here: needed '" + needed + "'");
   }
-  Parts parts{placement,
-              manifest,
-              schedulers::FlowMatchEuler::load(model / "scheduler"),
-              models::AutoencoderQwenImage::load(model / "vae", placement.device, placement.dtype),
-              models::Qwen25VL::load(model, placement.device, placement.dtype),
-              models::TransformerQwenImage::load(model / "transformer", placement.device, placement.dtype)};
+  std::vector<weights::Lora> opened;
+  for (const auto& lora : loras) opened.push_back(weights::Lora::open(lora.file, lora.scale));
+  Parts parts{
+      placement,
+      manifest,
+      schedulers::FlowMatchEuler::load(model / "scheduler"),
+      models::AutoencoderQwenImage::load(model / "vae", placement.device, placement.dtype),
+      models::Qwen25VL::load(model, placement.device, placement.dtype),
+      models::TransformerQwenImage::load(model / "transformer", placement.device, placement.dtype, std::move(opened))};
   if (parts.transformer.in_channels() != 4 * parts.vae.channels())
     throw Error(ErrorKind::kBadModel, "cannot use '" + model.string() + "': the transformer takes " +
                                           std::to_string(parts.transformer.in_channels()) +

@@ -23,7 +23,8 @@ struct Parts {
 
   // `model`: the checkpoint's root, whose model_index.json names the classes of these parts. Throws
   // runtime::Error{kNotFound, kBadModel}.
-  static Parts load(const std::filesystem::path& model, const ModelManifest& manifest, const Placement& placement);
+  static Parts load(const std::filesystem::path& model, const ModelManifest& manifest, const Placement& placement,
+                    const std::vector<LoraFile>& loras);
 
   int token_side() const { return static_cast<int>(2 * vae.scale()); }  // in pixels
   models::TokenGrid grid(const image::Size& size) const {

@@ -71,8 +71,9 @@ std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const ModelMa
     if (name != supported.class_name) continue;
     std::unique_ptr<Pipeline> pipeline;
     const Placement placement = place(options);
-    translating_errors(
-        [&] { pipeline = std::make_unique<FamilyPipeline>(supported, Parts::load(model, manifest, placement)); });
+    translating_errors([&] {
+      pipeline = std::make_unique<FamilyPipeline>(supported, Parts::load(model, manifest, placement, options.loras));
+    });
     return pipeline;
   }
   index.refuse("/_class_name", "is '" + name + "', which is not supported: this build runs " + known);

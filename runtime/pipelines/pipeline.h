@@ -66,9 +66,15 @@ struct Result {
   std::string pipeline;  // diffusers' name of what ran, e.g. "QwenImageInpaintPipeline"
 };
 
+struct LoraFile {
+  std::filesystem::path file;
+  double scale = 1;
+};
+
 struct LoadOptions {
-  std::string device = "cpu";  // "auto", "cpu", "cuda", "cuda:N"
-  std::string dtype;           // "float32", "bfloat16", "float16"; empty: bfloat16 on CUDA, float32 on CPU
+  std::string device = "cpu";        // "auto", "cpu", "cuda", "cuda:N"
+  std::string dtype;                 // "float32", "bfloat16", "float16"; empty: bfloat16 on CUDA, float32 on CPU
+  std::vector<LoraFile> loras = {};  // merged into the transformer's weights while they load, in this order
 };
 
 class Pipeline {

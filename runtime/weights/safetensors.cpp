@@ -123,6 +123,7 @@ struct Safetensors::State {
   std::unique_ptr<Map> map;
   const char* data = nullptr;
   std::unordered_map<std::string, Entry> entries;
+  json metadata;
 };
 
 Safetensors::Safetensors(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -146,7 +147,10 @@ Safetensors Safetensors::open(const std::filesystem::path& file) {
 
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   for (const auto& [name, value] : header.items()) {
-    if (name == "__metadata__") continue;
+    if (name == "__metadata__") {
+      state->metadata = value;
+      continue;
+    }
     try {
       const auto& entry = state->entries.emplace(name, parse_entry(value, data_size)).first->second;
       ranges.emplace_back(entry.begin, entry.end);
@@ -179,6 +183,13 @@ std::vector<std::string> Safetensors::names() const {
 
 bool Safetensors::has(const std::string& name) const {
   return state_->entries.contains(name);
+}
+
+std::optional<std::string> Safetensors::metadata(const std::string& key) const {
+  if (!state_->metadata.is_object()) return std::nullopt;
+  const auto found = state_->metadata.find(key);
+  if (found == state_->metadata.end() || !found->is_string()) return std::nullopt;
+  return found->get<std::string>();
 }
 
 at::Tensor Safetensors::view(const std::string& name) const {

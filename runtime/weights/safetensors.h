@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ class Safetensors {
   const std::filesystem::path& file() const noexcept;
   std::vector<std::string> names() const;
   bool has(const std::string& name) const;
+  // What the file's `__metadata__` says under `key`, if that is a text.
+  std::optional<std::string> metadata(const std::string& key) const;
   // A view of the map, valid as long as this object: do not write to it, copy it to keep it. Throws std::out_of_range.
   at::Tensor view(const std::string& name) const;
   // Gives back the memory that reading the tensor's data took. Its views stay valid: they read the file again.

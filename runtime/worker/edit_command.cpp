@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -68,6 +69,19 @@ std::optional<pipelines::Anchor> parse_anchor(const std::string& word) {
               "anchor");
 }
 
+// FILE or FILE:SCALE. A file whose own name ends so is meant as it stands.
+pipelines::LoraFile parse_lora(const std::string& text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos || std::filesystem::exists(text)) return {text, 1};
+  double scale = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, scale);
+  if (error != std::errc() || rest != end || !std::isfinite(scale))
+    throw Error(ErrorKind::kBadRequest,
+                "cannot use LoRA '" + text + "': needed FILE or FILE:SCALE, such as style.safetensors:0.8", "lora");
+  return {text.substr(0, colon), scale};
+}
+
 // The request of every prompt, but for the prompt.
 pipelines::Request request_of(const EditArguments& arguments, const pipelines::ModelManifest& manifest) {
   pipelines::Request request;
@@ -96,6 +110,12 @@ std::filesystem::path output_of(const EditArguments& arguments, std::size_t inde
   return file;
 }
 
+std::string describe(const std::vector<pipelines::LoraFile>& loras) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& lora : loras) list.push_back({{"file", lora.file.filename().string()}, {"scale", lora.scale}});
+  return list.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
 std::string describe(const EditArguments& arguments, const std::filesystem::path& file, const pipelines::Result& result,
                      std::size_t index) {
   if (!arguments.json) return file.string();
@@ -121,6 +141,8 @@ void run_edit(const EditArguments& arguments) {
                 "dump");
   parse_size(arguments.size);
   parse_anchor(arguments.anchor);
+  std::vector<pipelines::LoraFile> loras;
+  for (const auto& text : arguments.loras) loras.push_back(parse_lora(text));
   require_folder_of(arguments.output);
   if (!arguments.dump.empty()) require_folder_of(arguments.dump);
   const auto manifest = pipelines::read_model_manifest(arguments.model);
@@ -128,7 +150,7 @@ void run_edit(const EditArguments& arguments) {
   if (arguments.true_cfg_scale > 1.0 && !arguments.negative_prompt)
     std::cerr << "warning: --true-cfg-scale has no effect without --negative-prompt; the released models want \" \"\n";
 
-  const auto pipeline = pipelines::load(arguments.model, manifest, {arguments.device, arguments.dtype});
+  const auto pipeline = pipelines::load(arguments.model, manifest, {arguments.device, arguments.dtype, loras});
   const Origin origin = read_origin(arguments.model, manifest.name, arguments.dtype);
   StepProgress progress(progress_style(arguments.quiet));
   std::size_t written = 0;
@@ -144,6 +166,7 @@ void run_edit(const EditArguments& arguments) {
     const auto result = pipeline->run(request);
     for (std::size_t i = 0; i < result.pictures.size(); ++i, ++written) {
       encoding.text = provenance(origin, request, result, i);
+      if (!arguments.loras.empty()) encoding.text["holdall:lora"] = describe(loras);
       const auto bytes = image::encode(result.pictures[i], encoding);
       if (!writing.owns_lock()) writing = interrupts->hold();
       const auto path = output_of(arguments, written);

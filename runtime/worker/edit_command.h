@@ -21,6 +21,7 @@ struct EditArguments {  // as typed
   std::optional<int> steps;
   std::optional<double> true_cfg_scale, guidance_scale, strength, vae_area, condition_area;
   std::string size = "auto";
+  std::vector<std::string> loras;  // FILE or FILE:SCALE
   std::string device = "auto", dtype;
   std::filesystem::path dump, output;
   bool quiet = false, json = false;

@@ -75,6 +75,11 @@ void declare_run(CLI::App& command, EditArguments& arguments) {
       .add_option("--condition-area", arguments.condition_area,
                   "pixels of a reference for the vision encoder (default: the model's, else 147456)")
       ->type_name("N");
+  command
+      .add_option("--lora", arguments.loras,
+                  "change the transformer by a LoRA file, as much as SCALE says (default: 1); several add up")
+      ->type_name("FILE[:SCALE]")
+      ->allow_extra_args(false);
   command.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N")->type_name("D");
   command
       .add_option("--dtype", arguments.dtype, "float32, bfloat16 or float16 (default: float32 on a CPU, else bfloat16)")

@@ -1,6 +1,7 @@
 // The pipeline on the random model, as its users and its enemies call it. What it computes is parity_test's matter.
 #include "runtime/pipelines/pipeline.h"
 
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 
 #include "runtime/pipelines/model_manifest.h"
 #include "runtime/pipelines/warm_up.h"
+#include "runtime/weights/safetensors.h"
 #include "tests/runtime/checks.h"
 #include "tests/support/temporary_folder.h"
 
@@ -429,6 +431,34 @@ TEST_F(FamilyTest, WarmsUpAndProvesAModelFromTextToImage) {
   EXPECT_NO_THROW(warm_up(*pipeline, manifest));
   manifest.golden.at(0).image.clear();
   EXPECT_REFUSAL(check_golden_edits(*pipeline, manifest), kBadModel, "golden edit differs");
+}
+
+TEST_F(PipelineTest, MergesLoraFiles) {
+  const tests::TemporaryFolder folder;
+  const std::string module = "transformer_blocks.0.attn.to_q";
+  const auto weights = weights::Safetensors::open(kRandom / "transformer/diffusion_pytorch_model.safetensors");
+  const auto shape = weights.view(module + ".weight").sizes().vec();
+  const auto write = [&](const std::string& name, const std::string& layer, float size) {
+    weights::write_safetensors(folder.path() / name,
+                               {{"transformer." + layer + ".lora_A.weight", at::full({1, shape[1]}, size)},
+                                {"transformer." + layer + ".lora_B.weight", at::full({shape[0], 1}, 1.0F)}});
+    return folder.path() / name;
+  };
+  const auto edited = [&](std::vector<LoraFile> loras) {
+    auto options = kCpu;
+    options.loras = std::move(loras);
+    return load_on(options, kRandom)->run(small_request()).pictures.at(0).rgb;
+  };
+  const auto plain = edited({});
+  const auto file = write("whole", module, 0.5F), half = write("half", module, 0.25F);
+  const auto changed = edited({{file, 1}});
+  EXPECT_NE(changed, plain);
+  EXPECT_EQ(edited({{file, 0}}), plain);
+  EXPECT_EQ(edited({{half, 2}}), changed);
+  EXPECT_EQ(edited({{half, 1}, {half, 1}}), changed);
+  EXPECT_EQ(edited({{file, 1}, {file, -1}}), plain);
+  EXPECT_REFUSAL(edited({{write("astray", "transformer_blocks.7.attn.to_q", 1), 1}}), kBadModel, "astray",
+                 "no linear layer 'transformer_blocks.7.attn.to_q'");
 }
 
 // A copy of the random model with one JSON field replaced.

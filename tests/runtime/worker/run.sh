@@ -31,6 +31,9 @@ expect 2 "one picture only" run -n 2 --dump out/a.safetensors -o out/a.png
 expect 2 "a.bmp" run -o out/a.bmp
 expect 2 "12by12" run --size 12by12 -o out/a.png
 expect 2 "0 steps" run --steps 0 -o out/a.png
+expect 2 "needed FILE or FILE:SCALE" run --lora style:x -o out/a.png
+expect 7 "absent.safetensors" run --lora absent.safetensors:0.5 -o out/a.png
+expect 3 "unknown key" run --lora "$model/transformer/diffusion_pytorch_model.safetensors" -o out/a.png
 expect 2 "unknown device" "$worker" run --model "$model" --image "$photo" --prompt x --device abacus -o out/a.png
 expect 2 "stderr" run --image stderr -o out/a.png
 expect 2 "at least one" "$worker" run --model "$model" --prompt x --device cpu -o out/a.png
