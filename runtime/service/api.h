@@ -22,6 +22,7 @@ struct ServiceState {
   std::string model = "unknown";                 // the id that clients use
   std::int64_t model_created = 0;                // Unix time
   bool edits = true;                             // it needs pictures; else it makes them from text
+  std::string model_identity;                    // all that the worker says of its model: another one, other results
   std::string model_digest, environment_digest;  // sha256s, as the worker tells them; the latter empty outside a bundle
   std::uint64_t max_output_pixels = 4'194'304;
   ContentPolicy policy;
@@ -31,7 +32,10 @@ struct ServiceState {
   std::string reason = "loading", detail = "the model is being loaded";
 };
 
+class EditCache;
+class Idempotency;
 class Jobs;
+class SharedEdits;
 
 // What edits go through.
 struct EditContext {
@@ -40,6 +44,10 @@ struct EditContext {
   Access& access;
   ContentStore* contents;  // null where nothing outlives the process
   Jobs* jobs;              // as above
+  EditCache* cache;        // as above
+  SharedEdits& shared;
+  Idempotency& idempotency;
+  Metrics& metrics;
 };
 
 // As openapi.json writes it: "{id}" stands for one part of the path, at its end for the rest.

@@ -65,6 +65,8 @@ struct Metrics::Impl : Families {
   prom::Family<prom::Counter>& oom = counters("holdall_gpu_oom_total", "Edits that ran out of memory");
   prom::Family<prom::Counter>& restarts =
       counters("holdall_worker_restarts_total", "Worker processes that ended and were started again");
+  prom::Family<prom::Counter>& cache_requests =
+      counters("holdall_cache_requests_total", "Edits whose result is sure to be the same each time");
   prom::Family<prom::Counter>& authentication_failures =
       counters("holdall_auth_failures_total", "Requests without a key that is known");
   prom::Family<prom::Gauge>& build_info = gauges("holdall_build_info", "Always 1; what runs is in the labels");
@@ -107,6 +109,9 @@ void Metrics::out_of_memory(const std::string& stage) {
 }
 void Metrics::worker_restarted(const std::string& reason) {
   impl_->restarts.Add({{"reason", reason}}).Increment();
+}
+void Metrics::cache_asked(const std::string& result) {
+  impl_->cache_requests.Add({{"result", result}}).Increment();
 }
 void Metrics::authentication_failed(const std::string& reason) {
   impl_->authentication_failures.Add({{"reason", reason}}).Increment();

@@ -25,6 +25,8 @@ class Metrics {
   void job_done(const std::string& outcome, const std::string& reason);
   void out_of_memory(const std::string& stage);
   void worker_restarted(const std::string& reason);
+  // `result`: hit, miss, joined.
+  void cache_asked(const std::string& result);
   // `reason`: missing, unknown.
   void authentication_failed(const std::string& reason);
 

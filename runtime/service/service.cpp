@@ -19,7 +19,10 @@
 #include "runtime/service/access/access.h"
 #include "runtime/service/access/audit_log.h"
 #include "runtime/service/api.h"
+#include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/edits/edit_queue.h"
+#include "runtime/service/edits/idempotency.h"
+#include "runtime/service/edits/shared_edits.h"
 #include "runtime/service/health.h"
 #include "runtime/service/http/http_server.h"
 #include "runtime/service/http/sockets.h"
@@ -60,7 +63,11 @@ class Service final : public WorkerEvents {
         jobs_(options.state.empty()
                   ? nullptr
                   : std::make_unique<Jobs>(io_, options.state, state_, queue_, access_, audit_.get())),
-        api_({state_, queue_, access_, contents_.get(), jobs_.get()}, board_, metrics_, audit_.get()),
+        cache_(options.state.empty() ? nullptr : std::make_unique<EditCache>(options.state, database_)),
+        shared_(queue_),
+        idempotency_(database_),
+        api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), shared_, idempotency_, metrics_},
+             board_, metrics_, audit_.get()),
         http_(io_, listeners.http.fd, api_, settings_.limits) {
     apply_settings();
   }
@@ -72,6 +79,11 @@ class Service final : public WorkerEvents {
     wait_for_signal();
     beat();
     queue_.on_idle([this] { check_drained_soon(); });
+    queue_.on_hang([this] {
+      log_warning("worker_hung", {{"message", "silent for too long while it edits: it is killed"}});
+      hung_ = true;
+      worker_.kill();
+    });
     http_.on_change([this] {
       metrics_.set_connections(static_cast<double>(http_.connections()));
       check_drained_soon();
@@ -103,12 +115,15 @@ class Service final : public WorkerEvents {
   void on_exit(const std::string& reason, bool expected) override {
     log_event("worker_exit", {{"reason", reason}, {"expected", expected}});
     if (drained_) return io_.stop();
-    const std::string cause = fatal_ ? fatal_->what() : reason;
+    const bool hung = std::exchange(hung_, false);
+    const std::string cause = fatal_ ? fatal_->what()
+                              : hung ? "it hung: it was silent for ten times as long as its steps take"
+                                     : reason;
     if (!ever_ready_ && (fatal_ || ++failed_starts_ == kStartAttempts)) {
       failure_ = fatal_ ? *fatal_ : Error(ErrorKind::kInternal, "the worker never became ready: " + reason);
       return io_.stop();
     }
-    metrics_.worker_restarted(fatal_ ? "load_failed" : "crashed");
+    metrics_.worker_restarted(fatal_ ? "load_failed" : hung ? "hung" : "crashed");
     fatal_.reset();
     // Before the queue answers: a client must not find the service ready after it has heard of the loss.
     set_unready("worker_restarting", "the worker ended and is being started again: " + cause);
@@ -141,6 +156,7 @@ class Service final : public WorkerEvents {
       return model.contains(key) && model[key].is_string() ? model[key].get<std::string>() : "";
     };
     state_.model = text("name");
+    state_.model_identity = model.dump();
     state_.model_created = std::time(nullptr);
     state_.edits = model.value("edits", true);
     state_.model_digest = text("digest");
@@ -201,6 +217,7 @@ class Service final : public WorkerEvents {
     state_.heartbeat = settings_.heartbeat;
     state_.url_ttl = settings_.url_ttl;
     if (jobs_) jobs_->set_limits(settings_.jobs);
+    if (cache_) cache_->set_limits(settings_.cache);
   }
 
   void abort(int signal) {
@@ -290,12 +307,15 @@ class Service final : public WorkerEvents {
   EditQueue queue_;
   const std::unique_ptr<ContentStore> contents_;
   const std::unique_ptr<Jobs> jobs_;
+  const std::unique_ptr<EditCache> cache_;
+  SharedEdits shared_;
+  Idempotency idempotency_;
   Api api_;
   HttpServer http_;
   std::optional<Error> fatal_, failure_;
   std::chrono::milliseconds back_off_ = kFirstBackOff;
   int exit_code_ = 0, failed_starts_ = 0;
-  bool ready_ = false, ever_ready_ = false, draining_ = false, grace_over_ = false, drained_ = false;
+  bool ready_ = false, ever_ready_ = false, draining_ = false, grace_over_ = false, drained_ = false, hung_ = false;
 };
 
 void prepare_state(const std::filesystem::path& folder) {

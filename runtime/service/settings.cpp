@@ -52,6 +52,11 @@ Settings read_settings(const std::filesystem::path& file) {
   take(jobs, "max_bytes", 0, 1ull << 50, settings.jobs.max_bytes);
   jobs.expect_empty();
 
+  Section cache = root.section("cache");
+  take(cache, "ttl_seconds", 1, 365 * kDay, settings.cache.ttl);
+  take(cache, "max_bytes", 0, 1ull << 50, settings.cache.max_bytes);
+  cache.expect_empty();
+
   Section policy = root.section("policy");
   settings.policy = ContentPolicy(policy.texts("blocked_words"));
   policy.expect_empty();

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "runtime/service/access/content_policy.h"
+#include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/jobs/job_journal.h"
 #include "runtime/service/options.h"
 
@@ -18,6 +19,7 @@ struct Settings {
   std::chrono::seconds heartbeat{15};  // of event streams
   std::chrono::seconds url_ttl{3600};  // of the addresses that response_format=url gives
   JobLimits jobs;
+  CacheLimits cache;
   ContentPolicy policy;
 };
 

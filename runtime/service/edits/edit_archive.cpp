@@ -14,11 +14,11 @@ namespace {
 
 using nlohmann::json;
 
-void write_frame(const std::filesystem::path& file, const ipc::Frame& frame) {
+void write_frame(const std::filesystem::path& file, const ipc::Frame& frame, Durability durability) {
   const std::string bytes = ipc::encode(frame);
   files::NewFile target(file);
   target.write(std::as_bytes(std::span(bytes)));
-  target.sync();
+  if (durability == Durability::kPowerCut) target.sync();
   target.commit(0600);
 }
 
@@ -52,7 +52,7 @@ void write_form(const std::filesystem::path& file, const EditForm& form) {
   frame.parts.push_back(to_bytes(json(form.fields).dump(-1, ' ', false, json::error_handler_t::replace)));
   if (form.mask) frame.parts.push_back(*form.mask);
   frame.parts.insert(frame.parts.end(), form.images.begin(), form.images.end());
-  write_frame(file, frame);
+  write_frame(file, frame, Durability::kPowerCut);
 }
 
 EditForm read_form(const std::filesystem::path& file) {
@@ -70,7 +70,7 @@ EditForm read_form(const std::filesystem::path& file) {
   });
 }
 
-void write_result(const std::filesystem::path& file, const EditResult& result) {
+void write_result(const std::filesystem::path& file, const EditResult& result, Durability durability) {
   const StageSeconds& s = result.seconds;
   json pictures = json::array();
   ipc::Frame frame;
@@ -87,7 +87,7 @@ void write_result(const std::filesystem::path& file, const EditResult& result) {
       {"seconds", {s.queue, s.text, s.denoise, s.vae, s.encode}},
       {"pictures",
        pictures}}.dump();
-  write_frame(file, frame);
+  write_frame(file, frame, durability);
 }
 
 EditResult read_result(const std::filesystem::path& file) {

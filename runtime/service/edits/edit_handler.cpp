@@ -1,16 +1,22 @@
 // POST /v1/images/edits and /generations: the form in, the queue, the reply out.
 #include <charconv>
 #include <cmath>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "runtime/error.h"
 #include "runtime/service/api.h"
+#include "runtime/service/digest.h"
+#include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/edits/edit_form.h"
 #include "runtime/service/edits/edit_log.h"
 #include "runtime/service/edits/edit_reply.h"
+#include "runtime/service/edits/idempotency.h"
+#include "runtime/service/edits/shared_edits.h"
 #include "runtime/service/http/event_stream.h"
 #include "runtime/service/jobs/job_handlers.h"
 #include "runtime/service/log.h"
+#include "runtime/service/metrics.h"
 
 namespace holdall::runtime::service {
 namespace {
@@ -38,7 +44,7 @@ class EditHandler final : public RequestHandler {
         queue_(context.queue),
         access_(context.access),
         contents_(context.contents),
-        jobs_(context.jobs),
+        context_(context),
         deadline_(deadline_of(request)),
         reader_(make_form_reader(request.header("content-type"))) {}
 
@@ -46,6 +52,10 @@ class EditHandler final : public RequestHandler {
 
   void finish(std::shared_ptr<Exchange> exchange) override {
     EditForm form = reader_->finish();
+    const auto idempotency_key = Idempotency::key_in(request_, caller_.name);
+    const std::string form_digest = idempotency_key ? Idempotency::digest_of(form, request_.path) : "";
+    if (idempotency_key) form.fields.try_emplace("seed", Idempotency::seed_of(*idempotency_key));
+    const bool repeatable = form.fields.contains("seed");
     std::optional<EditForm> kept;
     if (wants_async(request_)) kept = form;
     EditRequest edit = validate(std::move(form), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr});
@@ -57,11 +67,17 @@ class EditHandler final : public RequestHandler {
     request_.notes["images_sha256"] = summary->images_sha256;
     request_.notes["parameters_digest"] = summary->parameters_digest;
     state_.policy.check(edit.prompt, "prompt");
-    queue_.throw_if_full();
-    access_.charge(caller_, edit.n);
-    for (auto& header : access_.rate_headers(caller_))
-      request_.reply_headers.push_back(std::move(header));  // as of now
-    if (kept) return accept_job(*exchange, std::move(*kept), std::move(edit), *summary);
+    std::optional<std::string> job;  // that the key was given before
+    if (idempotency_key) job = context_.idempotency.find(*idempotency_key, form_digest, std::time(nullptr));
+    const auto remember = [&](const std::string& id) {
+      if (idempotency_key) context_.idempotency.remember(*idempotency_key, form_digest, id, std::time(nullptr));
+    };
+    if (kept) {
+      if (job && reply_with_job(*exchange, *job)) return;
+      charge(edit.n);
+      return remember(accept_job(*exchange, std::move(*kept), std::move(edit), *summary));
+    }
+    const std::string key = repeatable ? result_key(*summary) : "";
     EditListener listener;
     std::function<void(EditOutcome)> answer;
     if (edit.stream)
@@ -78,16 +94,30 @@ class EditHandler final : public RequestHandler {
         }
       };
     // The exchange, which `answer` holds, keeps the request.
-    listener.done = [answer, summary, caller = caller_, &request = request_, &access = access_](EditOutcome outcome) {
+    listener.done = [answer, summary, caller = caller_, &request = request_, &context = context_,
+                     key](EditOutcome outcome) {
       log_edit(*summary, outcome);
       const auto* error = std::get_if<HttpError>(&outcome);
-      if (error && error->status() >= 500) access.charge(caller, -summary->n);
+      if (error && error->status() >= 500) context.access.charge(caller, -summary->n);
       if (!error) request.notes["result_sha256"] = digest_of(std::get<EditResult>(outcome));
-      answer(std::move(outcome));
+      answer(outcome);
+      if (!error && !key.empty() && context.cache)
+        context.cache->put(key, std::get<EditResult>(outcome), std::time(nullptr));
     };
-    const auto ticket = queue_.submit({std::move(edit), caller_.name, deadline_}, std::move(listener));
+    if (auto hit = key.empty() || !context_.cache ? std::nullopt : context_.cache->get(key, std::time(nullptr))) {
+      remember("");
+      say_cache("hit");
+      request_.notes["result_sha256"] = digest_of(*hit);
+      hit->seconds = {};  // it took none of them
+      return answer(std::move(*hit));
+    }
+    if (!context_.shared.in_progress(key)) queue_.throw_if_full();
+    charge(edit.n);
+    const auto ticket = context_.shared.submit({std::move(edit), caller_.name, deadline_}, std::move(listener), key);
+    remember("");
+    if (!key.empty()) say_cache(ticket.joined ? "joined" : "miss");
     summary->position = ticket.position;
-    exchange->on_gone([&queue = queue_, id = ticket.id] { queue.cancel(id, "client_gone"); });
+    exchange->on_gone([&shared = context_.shared, id = ticket.id] { shared.cancel(id, "client_gone"); });
   }
 
  private:
@@ -108,11 +138,42 @@ class EditHandler final : public RequestHandler {
     };
   }
 
-  void accept_job(Exchange& exchange, EditForm form, EditRequest edit, const EditSummary& summary) {
+  // Of all that decides about the result.
+  std::string result_key(const EditSummary& summary) const {
+    return sha256_hex(state_.model_identity + "\n" HOLDALL_VERSION "\n" + summary.operation + "\n" +
+                      summary.prompt_sha256 + "\n" + summary.images_sha256 + "\n" + summary.parameters_digest);
+  }
+
+  void say_cache(const char* result) {
+    context_.metrics.cache_asked(result);
+    request_.reply_headers.emplace_back("x-cache", result);
+  }
+
+  void charge(int pictures) {
+    access_.charge(caller_, pictures);
+    for (auto& header : access_.rate_headers(caller_))
+      request_.reply_headers.push_back(std::move(header));  // as of now
+  }
+
+  // False: it is no job, or one that is no longer kept.
+  bool reply_with_job(Exchange& exchange, const std::string& id) const {
+    if (id.empty()) return false;
+    try {
+      exchange.reply(accepted_reply(context_.jobs->find(id, caller_)));
+      return true;
+    } catch (const HttpError& error) {
+      if (error.status() != 404 && error.status() != 410) throw;
+      return false;
+    }
+  }
+
+  // Returns the job's id.
+  std::string accept_job(Exchange& exchange, EditForm form, EditRequest edit, const EditSummary& summary) {
     form.fields["seed"] = std::to_string(edit.seed);  // of every attempt
     try {
-      exchange.reply(
-          accepted_reply(jobs_->accept({std::move(form), std::move(edit), summary, caller_.name, deadline_})));
+      const JobView view = context_.jobs->accept({std::move(form), std::move(edit), summary, caller_.name, deadline_});
+      exchange.reply(accepted_reply(view));
+      return view.job.id;
     } catch (const HttpError&) {
       access_.charge(caller_, -summary.n);
       throw;
@@ -159,7 +220,7 @@ class EditHandler final : public RequestHandler {
   EditQueue& queue_;
   Access& access_;
   ContentStore* const contents_;
-  Jobs* const jobs_;
+  const EditContext& context_;
   const std::optional<Clock::time_point> deadline_;
   const std::unique_ptr<FormReader> reader_;
 };

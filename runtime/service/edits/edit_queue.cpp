@@ -12,6 +12,7 @@
 
 #include "runtime/error.h"
 #include "runtime/ipc/kinds.h"
+#include "runtime/service/edits/watchdog.h"
 #include "runtime/service/metrics.h"
 
 namespace holdall::runtime::service {
@@ -56,7 +57,12 @@ HttpError to_http(const json& frame) {
 class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
  public:
   Impl(boost::asio::io_context& io, Metrics& metrics, std::size_t limit, std::uint64_t max_pixels, Send send)
-      : metrics_(metrics), limit_(limit), max_pixels_(max_pixels), send_(std::move(send)), timer_(io) {
+      : metrics_(metrics),
+        limit_(limit),
+        max_pixels_(max_pixels),
+        send_(std::move(send)),
+        timer_(io),
+        watch_timer_(io) {
     metrics_.set_queue_limit(static_cast<double>(limit));
   }
 
@@ -116,6 +122,9 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     const std::string type = header.at("type"), id = header.at("id");
     if (!running_ || id != frame_id(*running_))
       throw Error(ErrorKind::kInternal, "the worker speaks of an edit that it was not given: '" + id + "'");
+    const int step = header.value("step", 0), total = header.value("total", 0);
+    watchdog_.heard(Clock::now(), header.value("stage", "") == "denoise" && step < total);
+    if (watchdog_.deadline() < watch_timer_.expiry()) watch_worker();
     if (type == "progress") return on_progress(header);
     if (type == "partial" && frame.parts.size() == 1) return on_partial(header, std::move(frame.parts[0]));
     if (type == "error") {
@@ -139,6 +148,8 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     if (running_) abandon_running(error);
     advance();
   }
+
+  void on_hang(std::function<void()> hang) { on_hang_ = std::move(hang); }
 
   bool idle() const noexcept { return waiting_.empty() && !running_; }
   void on_idle(std::function<void()> idle) { on_idle_ = std::move(idle); }
@@ -214,6 +225,8 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     stage_ = "decode";
     started_ = Clock::now();
     step_started_.reset();
+    watchdog_.edit_sent(started_);
+    watch_worker();
     send_({header.dump(), std::move(parts)});
   }
 
@@ -284,6 +297,17 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     send_({json{{"type", "cancel"}, {"id", id}}.dump(), {}});
   }
 
+  // The timer is moved forward only: where it ends too early, it goes on.
+  void watch_worker() {
+    watch_timer_.expires_at(watchdog_.deadline());
+    watch_timer_.async_wait([weak = weak_from_this()](boost::system::error_code stopped) {
+      const auto self = weak.lock();
+      if (!self || stopped || !self->running_ || !self->worker_is_ready_) return;
+      if (Clock::now() < self->watchdog_.deadline()) return self->watch_worker();
+      if (self->on_hang_) self->on_hang_();
+    });
+  }
+
   void watch_deadlines() {
     std::optional<Clock::time_point> first;
     const auto consider = [&](const Job& job) {
@@ -320,7 +344,9 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
   const std::uint64_t max_pixels_;
   const Send send_;
   boost::asio::steady_timer timer_;
-  std::function<void()> on_idle_;
+  boost::asio::steady_timer watch_timer_;
+  Watchdog watchdog_;
+  std::function<void()> on_idle_, on_hang_;
   std::deque<Job> waiting_;
   std::optional<Job> running_;
   std::uint64_t last_ticket_ = 0;
@@ -360,6 +386,9 @@ void EditQueue::on_frame(ipc::Frame frame) {
 }
 void EditQueue::fail_all(const HttpError& error) {
   impl_->fail_all(error);
+}
+void EditQueue::on_hang(std::function<void()> hang) {
+  impl_->on_hang(std::move(hang));
 }
 bool EditQueue::idle() const noexcept {
   return impl_->idle();

@@ -104,6 +104,9 @@ class EditQueue {
   // Fails everything, running and waiting.
   void fail_all(const HttpError& error);
 
+  // Called when the worker has been silent for too long (watchdog.h) while it runs an edit.
+  void on_hang(std::function<void()> hang);
+
   bool idle() const noexcept;                     // nothing waits or runs
   void on_idle(std::function<void()> idle);       // called when that becomes so
   double expected_wait_seconds() const noexcept;  // for one more request, from measured times

@@ -135,7 +135,7 @@ void JobJournal::set_started(const JobRecord& job) {
 bool JobJournal::finish(const JobRecord& job, const EditResult* result) {
   std::int64_t bytes = 0;
   if (result) {
-    write_result(result_file(job.id), *result);
+    write_result(result_file(job.id), *result, Durability::kPowerCut);
     for (const auto& picture : result->pictures) bytes += static_cast<std::int64_t>(picture.bytes.size());
   }
   database_.run(

@@ -23,9 +23,10 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-std::string describe(int status) {
+std::string describe(int status, bool by_us) {
   if (WIFSIGNALED(status))
-    return "killed by signal " + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")";
+    return "killed by signal " + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")" +
+           (WTERMSIG(status) == SIGKILL && !by_us ? ", as the kernel does where memory runs out" : "");
   if (WEXITSTATUS(status) == 127) return "could not be executed";
   return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
@@ -44,7 +45,7 @@ class WorkerProcess::Impl : public std::enable_shared_from_this<WorkerProcess::I
     if (!options_.golden.empty()) arguments.insert(arguments.end(), {"--golden", options_.golden});
     const Spawned worker = spawn_worker(options_.worker.string(), std::move(arguments));
     pid_ = worker.pid;
-    stopping_ = ended_ = false;
+    stopping_ = ended_ = killed_ = false;
     decoder_ = {};
     outgoing_.clear();
     socket_ = asio::local::stream_protocol::socket(io_, asio::local::stream_protocol(), worker.fd);
@@ -65,6 +66,7 @@ class WorkerProcess::Impl : public std::enable_shared_from_this<WorkerProcess::I
   }
 
   void kill() {
+    killed_ = true;
     if (pid_ > 0) ::kill(pid_, SIGKILL);
   }
 
@@ -150,7 +152,7 @@ class WorkerProcess::Impl : public std::enable_shared_from_this<WorkerProcess::I
     pid_ = -1;
     ++generation_;
     grace_.cancel();
-    const std::string reason = fault_.empty() ? describe(status) : fault_;
+    const std::string reason = fault_.empty() ? describe(status, killed_) : fault_;
     fault_.clear();
     events_->on_exit(reason, stopping_);
   }
@@ -167,7 +169,7 @@ class WorkerProcess::Impl : public std::enable_shared_from_this<WorkerProcess::I
   std::string fault_;
   std::uint64_t generation_ = 0;  // of the process: what an earlier one left pending is ignored
   pid_t pid_ = -1;
-  bool stopping_ = false, ended_ = true, waiting_ = false;
+  bool stopping_ = false, ended_ = true, waiting_ = false, killed_ = false;
 };
 
 WorkerProcess::WorkerProcess(asio::io_context& io, const Options& options, WorkerEvents& events)

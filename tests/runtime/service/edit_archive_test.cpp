@@ -51,7 +51,7 @@ TEST_F(EditArchive, GivesAResultBackAsItWas) {
   result.seconds = {0.5, 1, 2, 3, 4};
   result.created = 1'700'000'000;
   result.format = "webp";
-  write_result(file, result);
+  write_result(file, result, Durability::kPowerCut);
   const EditResult back = read_result(file);
   ASSERT_EQ(back.pictures.size(), 2u);
   for (std::size_t i = 0; i < 2; ++i) {

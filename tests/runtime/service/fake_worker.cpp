@@ -1,7 +1,7 @@
 // A worker without a model. What it does with an edit is said by the prompt, and how it starts by files in the model
 // folder, so that tests decide by files alone when something happens:
 //   prompt "hold FILE"   reports a step every 5 ms until FILE exists or a cancellation comes
-//   prompt "steps"       reports three steps
+//   prompt "steps"       reports three steps; "stop": and stops itself with SIGSTOP before the last
 //   prompt "crash once FILE"  crashes unless FILE exists, and makes it
 //   prompt "crash", "exit 3", "garbage", "bad", "large", "oom", "internal"
 //   any other            gives back the first picture it got, n times; "echo": the header it got, "mask": the last
@@ -148,9 +148,11 @@ class Worker {
         pause();
       }
     }
-    if (prompt == "steps")
-      for (int step = 1; step <= 3; ++step)
+    if (prompt == "steps" || prompt == "stop")
+      for (int step = 1; step <= 3; ++step) {
+        if (prompt == "stop" && step == 3) std::raise(SIGSTOP);
         send({{"type", "progress"}, {"id", id}, {"step", step}, {"total", 3}, {"stage", "denoise"}});
+      }
     for (int i = 1; i < header.value("partial_images", 0); ++i)
       send({{"type", "partial"}, {"id", id}, {"width", 32}, {"height", 16}}, {bytes("PARTIAL")});
     std::vector<std::byte> picture = frame.parts.empty() ? bytes("FROM TEXT") : frame.parts.at(0);

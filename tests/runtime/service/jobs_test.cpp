@@ -298,6 +298,18 @@ TEST_F(Jobs, FailWhereTheWorkerEndsEachTime) {
   EXPECT_EQ(get(*service, path)["error"]["code"], "worker_crashed");
 }
 
+TEST_F(Jobs, AreTriedAgainWhereTheWorkerHangs) {
+  const auto service = start();
+  const std::string path = submit(*service, hold());
+  ASSERT_TRUE(eventually([&] { return get(*service, path)["step"].is_number(); }));
+  ::kill(worker_of(*service), SIGSTOP);
+  model.write("release");
+  ASSERT_TRUE(becomes(*service, path, "succeeded"));
+  EXPECT_EQ(get(*service, path)["attempts"], 2);
+  EXPECT_EQ(service->metric("holdall_worker_restarts_total{reason=\"hung\"}"), 1);
+  EXPECT_THAT(service->log(), HasSubstr("worker_hung"));
+}
+
 TEST_F(Jobs, AreTakenUpByTheNextServiceAfterACrash) {
   auto service = start();
   const std::string running = submit(*service, hold(), {{"seed", "5", ""}}), waiting = submit(*service, "p"),

@@ -30,7 +30,8 @@ TEST(Worker, ThatCrashesCostsItsRequestOnly) {
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->status, 500);
   EXPECT_EQ(reply->error()["code"], "worker_crashed");
-  EXPECT_THAT(reply->error()["message"].get<std::string>(), HasSubstr("signal 9"));
+  EXPECT_THAT(reply->error()["message"].get<std::string>(),
+              HasSubstr("signal 9 (Killed), as the kernel does where memory runs out"));
   EXPECT_EQ(reply->headers.at("x-should-retry"), "false");
   service.wait_ready();
   EXPECT_EQ(service.ask(edit("p")).status, 200);
@@ -39,6 +40,22 @@ TEST(Worker, ThatCrashesCostsItsRequestOnly) {
   const auto other = waiting.read_reply();
   ASSERT_TRUE(other);
   EXPECT_TRUE(other->status == 200 || other->status == 503) << other->body;
+}
+
+TEST(Worker, ThatHangsIsReplaced) {
+  Folder model;
+  ServiceProcess service(model);
+  service.wait_ready();
+  Client client(service.port());
+  client.send(edit("stop"));
+  const auto reply = client.read_reply();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 500);
+  EXPECT_EQ(reply->error()["code"], "worker_crashed");
+  EXPECT_THAT(reply->error()["message"].get<std::string>(), HasSubstr("it hung"));
+  EXPECT_EQ(reply->headers.at("x-should-retry"), "false");
+  service.wait_ready();
+  EXPECT_EQ(service.ask(edit("p")).status, 200);
 }
 
 TEST(Worker, ThatExitsOrSpeaksNonsenseIsReplaced) {
