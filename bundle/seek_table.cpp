@@ -12,6 +12,7 @@ namespace holdall::bundle {
 
 namespace {
 
+constexpr std::size_t kPiece = 64 * 1024;             // bytes that are written at a time
 constexpr std::uint32_t kSeekableMagic = 0x8F92EAB1;  // the archive's last four bytes
 constexpr std::uint8_t kChecksumsPresent = 0x80;
 constexpr std::string_view kFooterMagic = "GNUlInUx";
@@ -41,14 +42,19 @@ void append_footer(std::vector<std::byte>& out, const Footer& footer) {
   out.insert(out.end(), magic.begin(), magic.end());
 }
 
-void append_seek_table(std::vector<std::byte>& out, std::span<const SeekEntry> entries) {
+void write_seek_table(std::span<const SeekEntry> entries,
+                      const std::function<void(std::span<const std::byte>)>& write) {
   if (entries.size() > kMaxFrames) {
     throw Error(ErrorKind::kCannotPack, "cannot pack: more than " + std::to_string(kMaxFrames) + " frames");
   }
   const std::size_t content = entries.size() * kSeekEntryBytes + kSeekTableTail;
-  out.reserve(out.size() + kSkippableHeader + content);
+  std::vector<std::byte> out;
   append_skippable_header(out, kSeekTableMagic, static_cast<std::uint32_t>(content));
   for (const SeekEntry& entry : entries) {
+    if (out.size() >= kPiece) {
+      write(out);
+      out.clear();
+    }
     append_le(out, entry.compressed);
     append_le(out, entry.content);
     append_le(out, entry.checksum);
@@ -56,6 +62,7 @@ void append_seek_table(std::vector<std::byte>& out, std::span<const SeekEntry> e
   append_le(out, static_cast<std::uint32_t>(entries.size()));
   append_le(out, kChecksumsPresent);
   append_le(out, kSeekableMagic);
+  write(out);
 }
 
 std::uint64_t seek_table_frame_size(std::span<const std::byte> tail, std::uint64_t archive_bytes) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,9 +27,9 @@ struct SeekEntry {
 // A skippable frame's header.
 void append_skippable_header(std::vector<std::byte>& out, std::uint32_t magic, std::uint32_t length);
 
-// The footer frame and, behind it, the seek table frame.
+// The footer frame and, behind it, the seek table frame: the latter in pieces, as it may have tens of megabytes.
 void append_footer(std::vector<std::byte>& out, const Footer& footer);
-void append_seek_table(std::vector<std::byte>& out, std::span<const SeekEntry> entries);
+void write_seek_table(std::span<const SeekEntry> entries, const std::function<void(std::span<const std::byte>)>& write);
 
 // How many bytes the seek table frame of an archive has, from the archive's last nine. Throws Error{kBadBundle}.
 std::uint64_t seek_table_frame_size(std::span<const std::byte> tail, std::uint64_t archive_bytes);

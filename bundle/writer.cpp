@@ -163,18 +163,18 @@ WriteSummary Writer::State::finish() {
   if (json_bytes > kMaxTocBytes)
     throw Error(ErrorKind::kCannotPack, "cannot pack: too many files for one table of contents");
 
-  const PackedToc toc = pack_toc(entries, json_bytes, std::max(options.level, 3));
+  PackedToc toc = pack_toc(entries, json_bytes, std::max(options.level, 3));
   std::vector<SeekEntry> table = pipeline.take_seek_entries();
   const Footer footer{pipeline.bytes_written() + kSkippableHeader, toc.size, json_bytes, 0};
   std::vector<std::byte> tail;
   append_skippable_header(tail, kSkippableMagic, static_cast<std::uint32_t>(toc.size));
   table.push_back({static_cast<std::uint32_t>(tail.size() + toc.size), 0, kEmptyChecksum});
   pipeline.write_directly(std::exchange(tail, {}));
-  for (const std::vector<std::byte>& piece : toc.frame) pipeline.write_directly(piece);
+  for (std::vector<std::byte>& piece : toc.frame) pipeline.write_directly(std::exchange(piece, {}));
   append_footer(tail, footer);
   table.push_back({kFooterFrame, 0, kEmptyChecksum});
-  append_seek_table(tail, table);
   pipeline.write_directly(tail);
+  write_seek_table(table, [this](std::span<const std::byte> piece) { pipeline.write_directly(piece); });
 
   summary.archive_bytes = pipeline.bytes_written();
   summary.archive_digest = pipeline.finish_digest();

@@ -227,7 +227,7 @@ PackPlan plan_prefix(const Run& run) {
   request.input.folder = folder;
   say(request.verbosity, "collecting '" + folder + "'");
   const auto check = [&] { run.interrupt.check(); };
-  const Collection collection = collect({request.input}, check);
+  Collection collection = collect({request.input}, check);
   EnvironmentOptions options{.name = name, .version = version};
   options.dest_prefix = request.dest_prefix;
   options.shebang = request.shebang;
@@ -240,7 +240,7 @@ PackPlan plan_prefix(const Run& run) {
   if (request.dest_prefix.empty()) options.launcher = find_launcher();
   if (request.dest_prefix.empty() && options.launcher.empty())
     say(request.verbosity, "warning: no 'holdall' beside holdall-pack: the archive gets no bin/conda-unpack");
-  return plan_environment(collection, options, this_machine(), check);
+  return plan_environment(std::move(collection), options, this_machine(), check);
 }
 
 // The archive is complete, whatever becomes of the notes.

@@ -45,7 +45,7 @@ std::vector<Candidate> candidates(PackPlan& plan, const StartUp& start_up) {
 
 // No ELF, an object file, one of another class: bytes like others.
 void examine(Candidate& candidate) {
-  const Text& source = candidate.member->source;
+  const std::string source = candidate.member->source;
   if (candidate.start_up != nullptr) {
     candidate.kernels = kernels_of(ElfFile(source));
     return;

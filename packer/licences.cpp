@@ -1,6 +1,7 @@
 #include "packer/licences.h"
 
 #include <filesystem>
+#include <functional>
 #include <set>
 
 #include "packer/plan_layout.h"
@@ -19,18 +20,21 @@ bool is_of_system(const std::string& path, const std::string& root) {
 }  // namespace
 
 void add_licences(PackPlan& plan, LibraryOrigins& origins, const std::string& system_root) {
-  std::set<std::string> places;
   for (PlannedMember& member : plan.members) {
-    places.insert(member.entry.path);
     if (!member.package.empty() || !is_of_system(member.source, system_root)) continue;
     std::error_code error;
-    const std::string real = fs::canonical(member.source.view(), error).string();
+    const std::string real = fs::canonical(member.source.str(), error).string();
     if (error) continue;  // it vanished: packing says so
     const LibraryOrigin origin = origins.find(real);
     if (origin.system) member.package = origin.package;
   }
-  for (const Licence& licence : origins.licences()) {
-    if (places.contains(licence.to)) continue;
+  const auto licences = origins.licences();
+  std::set<std::string, std::less<>> missing;
+  for (const Licence& licence : licences) missing.insert(licence.to);
+  for (const PlannedMember& member : plan.members)
+    if (const auto found = missing.find(member.entry.path.view()); found != missing.end()) missing.erase(found);
+  for (const Licence& licence : licences) {
+    if (missing.erase(licence.to) == 0) continue;
     add_file(plan, {.path = licence.to, .source = licence.source, .layer = "runtime"}).package = licence.package;
   }
   for (const std::string& package : origins.packages_without_licence()) {

@@ -160,11 +160,12 @@ void record_loader_room(PlannedMember& member, const std::function<void()>& chec
   if (!loader || leading_slashes(*loader) <= kLoaderRoom) return;
   const auto segment = std::ranges::find(elf->segments(), PT_INTERP, &Elf64_Phdr::p_type);
   const auto room = static_cast<std::uint32_t>(leading_slashes(*loader) - 1);
-  std::vector<bundle::Relocation>& records = member.entry.relocations;
+  std::vector<bundle::Relocation> records = member.entry.relocations.take();
   records.push_back(
       {.kind = RelocationKind::kInterpreter, .offset = segment->p_offset, .length = room, .capacity = room});
   std::ranges::sort(records, {}, &bundle::Relocation::offset);
   bundle::check_relocations(records, member.entry.size);
+  member.entry.relocations = std::move(records);
   if (!member.expected) member.expected = digest_of(*bytes, check);
 }
 

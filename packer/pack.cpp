@@ -68,8 +68,8 @@ PackResult pack(const PackPlan& plan, const PackOptions& options, MemberWriter& 
     if (plan.members[i].sbom) {
       writer.settle();
       completed = plan.members[i];
-      completed.contents = completed_sbom(plan, writer.entries());
-      result.sbom = completed.contents;
+      completed.change().contents = completed_sbom(plan, writer.entries());
+      result.sbom = completed.special().contents;
     }
     const PlannedMember& member = completed.sbom ? completed : plan.members[i];
     if (member.entry.type != EntryType::kRegular) {

@@ -8,15 +8,16 @@ namespace holdall::packer {
 PackedFile packed_file(const PlannedMember& member) {
   PackedFile file;
   if (member.source.empty()) {
-    file.bytes = std::make_shared<const MemoryFile>(member.entry.path, member.contents);
+    file.bytes = std::make_shared<const MemoryFile>(member.entry.path, member.special().contents);
   } else {
-    const std::uint64_t size =
-        member.edit ? member.edit->original_size : original_size(member.entry.size, member.splices);
+    const std::uint64_t size = member.special().edit ? member.special().edit->original_size
+                                                     : original_size(member.entry.size, member.special().splices);
     file.input = std::make_shared<const InputFile>(open_found({member.source, size, member.mtime_ns}));
     file.bytes = file.input;
-    if (member.edit) file.bytes = std::make_shared<const EditedFile>(file.input, *member.edit);
+    if (member.special().edit) file.bytes = std::make_shared<const EditedFile>(file.input, *member.special().edit);
   }
-  if (!member.splices.empty()) file.bytes = std::make_shared<const SplicedFile>(file.bytes, member.splices);
+  if (!member.special().splices.empty())
+    file.bytes = std::make_shared<const SplicedFile>(file.bytes, member.special().splices);
   return file;
 }
 

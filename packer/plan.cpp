@@ -227,7 +227,7 @@ class Planner {
     if (planned.empty()) return;
     member.entry.elf = record_of(planned, {});  // its digest: digest_originals()
     member.entry.size = planned.size();
-    member.edit = std::move(planned);
+    member.change().edit = std::move(planned);
   }
 
   void add_mapping(const FileMapping& mapping) {
@@ -274,7 +274,7 @@ class Planner {
     const auto bytes = packed_file(member).bytes;
     put_rewrite(member, bytes, rewriter_->plan(*bytes, {.bundle_path = member.entry.path}, options_.check),
                 options_.check);
-    if (!member.splices.empty()) member.entry.elf.reset();  // undone, it is not the original
+    if (!member.special().splices.empty()) member.entry.elf.reset();  // undone, it is not the original
   }
 
   void add_folder(const std::string& path, const std::string& layer) {

@@ -29,7 +29,7 @@ struct PlannedEntry {
   Text link_target;
   Text layer;
   std::uint64_t size = 0;
-  std::vector<bundle::Relocation> relocations;
+  List<bundle::Relocation> relocations;
   Box<bundle::ElfRecord> elf;
   Box<bundle::KernelCoverage> kernels;
   bundle::EntryType type = bundle::EntryType::kRegular;
@@ -42,20 +42,36 @@ struct PlannedEntry {
 // Whether a file begins with ELF's magic bytes, as far as somebody has looked.
 enum class ElfMagic : std::uint8_t { kUnknown, kAbsent, kPresent };
 
+// What few members have.
+struct SpecialMember {
+  std::string contents;                    // its bytes, if it has no source
+  std::vector<Splice> splices;             // of these or the source's bytes: what relocation puts in their place
+  std::optional<ElfEdit> edit;             // of the source; entry.elf is its record, if there is one
+  std::optional<std::size_t> sbom_digest;  // where its `contents` want the digest that this member will have
+};
+
 struct PlannedMember {
   PlannedEntry entry;
-  Text source;  // the input file of a regular member; empty: `contents` are its bytes
-  std::string contents;
-  std::vector<Splice> splices;             // of these bytes: what relocation puts in their place
-  std::optional<std::int64_t> mtime_ns;    // of `source`, when it was found: a file with another has changed since
-  Box<ElfEdit> edit;                       // of `source`; entry.elf is its record, if there is one
-  Box<bundle::Digest> expected;            // as packed: what its RECORD says, or what relocation relies on
-  Box<bundle::Digest> brought;             // of one packed as it is, what its package brought: it may be edited since
-  Text package;                            // that brought it, "torch-2.13.0"; empty: none is known
-  ElfMagic magic = ElfMagic::kUnknown;     // of `source`
-  bool conda_record = false;               // of a conda environment's conda-meta
-  bool sbom = false;                       // this archive's; always the last member
-  std::optional<std::size_t> sbom_digest;  // where its `contents` want the digest that this member will have
+  JoinedPath source;                     // the input file of a regular member; empty: special().contents are its bytes
+  Text package;                          // that brought it, "torch-2.13.0"; empty: none is known
+  Box<bundle::Digest> expected;          // as packed: what its RECORD says, or what relocation relies on
+  Box<bundle::Digest> brought;           // of one packed as it is, what its package brought: it may be edited since
+  std::optional<std::int64_t> mtime_ns;  // of `source`, when it was found: a file with another has changed since
+  ElfMagic magic = ElfMagic::kUnknown;   // of `source`
+  bool conda_record = false;             // of a conda environment's conda-meta
+  bool sbom = false;                     // this archive's; always the last member
+
+  const SpecialMember& special() const {
+    static const SpecialMember kNothing;
+    return special_ ? *special_ : kNothing;
+  }
+  SpecialMember& change() {
+    if (!special_) special_ = SpecialMember();
+    return *special_;
+  }
+
+ private:
+  Box<SpecialMember> special_;
 };
 
 // Why a library is in the bundle or stays on the host.

@@ -10,7 +10,7 @@
 #include "packer/sbom/sbom.h"
 
 namespace holdall::packer {
-PackPlan plan_environment(const Collection& collection, const EnvironmentOptions& options, const BuildMachine& machine,
+PackPlan plan_environment(Collection collection, const EnvironmentOptions& options, const BuildMachine& machine,
                           const std::function<void()>& check) {
   PackPlan plan;
   plan.info.tool_version = HOLDALL_VERSION;
@@ -25,6 +25,7 @@ PackPlan plan_environment(const Collection& collection, const EnvironmentOptions
                                                            .threads = options.threads,
                                                            .check = check,
                                                            .remembered = options.remembered});
+  collection.members = {};  // of a million files, 80 MB
   plan.warnings = std::move(inputs.warnings);
   plan.members = std::move(inputs.members);
   LibraryOrigins origins(machine.system_root);

@@ -26,7 +26,7 @@ struct EnvironmentOptions {
 // Reads every file once. Throws Error{kCannotPack, kStorage}, Error{kInternal} for a file that has changed since it was
 // collected. `check` is called from all threads while that goes on and
 // may throw to cancel.
-PackPlan plan_environment(const Collection& collection, const EnvironmentOptions& options, const BuildMachine& machine,
+PackPlan plan_environment(Collection collection, const EnvironmentOptions& options, const BuildMachine& machine,
                           const std::function<void()>& check = {});
 
 }  // namespace holdall::packer

@@ -50,9 +50,11 @@ void RememberPack::note(const std::vector<PlannedMember>& members) const {
     frames = frames.subspan(own.size());
     if (next == packed_.end() || next->index + 1 != i) return;  // the first entry is bundle.json
     const PlannedMember& member = members[next->index];
-    RememberedFile file{
-        .identity = next->identity, .elf = is_elf(member), .edit = name_of(member.edit), .packed = entry.digest};
-    if (!member.edit)
+    RememberedFile file{.identity = next->identity,
+                        .elf = is_elf(member),
+                        .edit = name_of(member.special().edit),
+                        .packed = entry.digest};
+    if (!member.special().edit)
       file.original = entry.digest;
     else if (entry.elf)
       file.original = entry.elf->original_digest;

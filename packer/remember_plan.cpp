@@ -23,13 +23,13 @@ std::string name_of(const Box<ElfEdit>& edit) {
 }
 
 bool is_streamed(const PlannedMember& member) {
-  return !member.source.empty() && member.splices.empty() && member.entry.size != 0;
+  return !member.source.empty() && member.special().splices.empty() && member.entry.size != 0;
 }
 
 const RememberedFile* known_as_planned(const Remembered* remembered, const PlannedMember& member) {
   if (remembered == nullptr || !is_streamed(member)) return nullptr;
   const RememberedFile* const known = remembered->find(member.source);
-  return known != nullptr && known->edit == name_of(member.edit) ? known : nullptr;
+  return known != nullptr && known->edit == name_of(member.special().edit) ? known : nullptr;
 }
 
 const Remembered* known_without(const std::vector<PrefixSpelling>& prefixes, const std::string& what,

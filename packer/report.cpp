@@ -24,7 +24,7 @@ constexpr std::uint64_t kSmallestDuplicate = 4096;
 
 bundle::Digest input_digest(const PlannedMember& member, const std::function<void()>& check) {
   if (member.expected) return *member.expected;
-  if (member.source.empty()) return bundle::sha256(std::as_bytes(std::span(member.contents)));
+  if (member.source.empty()) return bundle::sha256(std::as_bytes(std::span(member.special().contents)));
   return digest_of(InputFile(member.source), check);
 }
 

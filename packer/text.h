@@ -50,4 +50,29 @@ class Text {
   Shared* shared_ = nullptr;
 };
 
+// A path of a folder and what lies in it: a million files of one folder name that once, and the rest as a Text that
+// they may have already.
+class JoinedPath {
+ public:
+  JoinedPath() = default;
+  JoinedPath(Text folder, Text rest) : folder_(std::move(folder)), rest_(std::move(rest)) {}
+  // Implicit: it is used as a string is.
+  JoinedPath(Text path) : rest_(std::move(path)) {}                // NOLINT(google-explicit-constructor)
+  JoinedPath(const std::string& path) : JoinedPath(Text(path)) {}  // NOLINT(google-explicit-constructor)
+  JoinedPath(const char* path) : JoinedPath(Text(path)) {}         // NOLINT(google-explicit-constructor)
+
+  bool empty() const { return rest_.empty(); }
+  std::string str() const { return folder_.empty() ? rest_.str() : folder_ + "/" + rest_; }
+  operator std::string() const { return str(); }  // NOLINT(google-explicit-constructor)
+
+  friend bool operator==(const JoinedPath& one, std::string_view other) { return one.str() == other; }
+  friend std::string operator+(const JoinedPath& one, std::string_view other) { return one.str().append(other); }
+  friend std::string operator+(std::string one, const JoinedPath& other) { return std::move(one.append(other.str())); }
+  friend std::string operator+(const char* one, const JoinedPath& other) { return one + other.str(); }
+  friend std::ostream& operator<<(std::ostream& out, const JoinedPath& path) { return out << path.str(); }
+
+ private:
+  Text folder_, rest_;
+};
+
 }  // namespace holdall::packer

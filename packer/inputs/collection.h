@@ -27,9 +27,9 @@ enum class InputKind : std::uint8_t { kConda, kVenv, kPrefix };
 // A folder of the build machine that stands for a folder of the bundle.
 struct InputRoot {
   InputKind kind = InputKind::kPrefix;
-  std::string folder;  // absolute, links resolved, no trailing slash
-  std::string to;      // its place in the bundle; empty: the bundle's own root
-  Text layer;          // of its members: bundle::Entry::layer
+  Text folder;     // absolute, links resolved, no trailing slash
+  std::string to;  // its place in the bundle; empty: the bundle's own root
+  Text layer;      // of its members: bundle::Entry::layer
   // The spellings under which files may name `folder`: as given, and resolved; longest first. In the installed tree
   // each stands for "<tree>/<to>". Empty if they are to stay: a base interpreter's /usr means the host's.
   std::vector<std::string> prefixes;
@@ -65,8 +65,8 @@ enum class MemberRole : std::uint8_t {
 struct Member {
   static constexpr std::uint32_t kNone = 0xffffffff;
 
-  std::string path;               // relative to its root: to InputRoot::folder here, to InputRoot::to in the bundle
-  std::string link_target;        // of a link: relative, inside the bundle; of a kHostLink: absolute, on the host
+  Text path;                      // relative to its root: to InputRoot::folder here, to InputRoot::to in the bundle
+  Text link_target;               // of a link: relative, inside the bundle; of a kHostLink: absolute, on the host
   std::uint64_t size = 0;         // of a regular file, when it was found
   std::int64_t mtime_ns = 0;      // of a regular file, when it was found: one with another time has changed since. Not
                                   // ctime, which a new hard link to the file changes, as conda makes them
@@ -99,14 +99,14 @@ struct Collection {
 };
 
 // The file to read a regular member from; empty if its bytes are its substitute's contents.
-inline std::string source_of(const Collection& collection, const Member& member) {
+inline JoinedPath source_of(const Collection& collection, const Member& member) {
   if (member.substitute != Member::kNone) return collection.substitutes[member.substitute].source;
-  return collection.roots[member.root].folder + "/" + member.path;
+  return {collection.roots[member.root].folder, member.path};
 }
 
-inline std::string bundle_path(const Collection& collection, const Member& member) {
+inline Text bundle_path(const Collection& collection, const Member& member) {
   const std::string& to = collection.roots[member.root].to;
-  return to.empty() ? member.path : to + "/" + member.path;
+  return to.empty() ? member.path : Text(to + "/" + member.path);
 }
 
 }  // namespace holdall::packer

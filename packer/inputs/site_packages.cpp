@@ -14,6 +14,10 @@
 namespace holdall::packer {
 namespace {
 
+std::string_view view_of(const Member& member) {
+  return member.path;
+}
+
 namespace fs = std::filesystem;
 using bundle::EntryType;
 
@@ -24,9 +28,10 @@ constexpr std::string_view kDistInfo = ".dist-info";
 template <class Visit>
 void each_in(const std::vector<Member>& members, const std::string& site, Visit visit) {
   const std::string start = site + "/";
-  for (auto at = std::ranges::lower_bound(members, start, {}, &Member::path);
+  for (auto at = std::ranges::lower_bound(members, std::string_view(start), {}, view_of);
        at != members.end() && at->path.starts_with(start); ++at) {
-    if (at->path.find('/', start.size()) == at->path.npos) visit(*at, std::string_view(at->path).substr(start.size()));
+    if (at->path.view().find('/', start.size()) == std::string_view::npos)
+      visit(*at, std::string_view(at->path).substr(start.size()));
   }
 }
 
@@ -53,7 +58,7 @@ bool leads_out(const std::string& file, const std::string& folder) {
 }  // namespace
 
 std::uint32_t find_member(const std::vector<Member>& members, std::string_view path) {
-  const auto found = std::ranges::lower_bound(members, path, {}, &Member::path);
+  const auto found = std::ranges::lower_bound(members, std::string_view(path), {}, view_of);
   if (found == members.end() || found->path != path) return Member::kNone;
   return static_cast<std::uint32_t>(found - members.begin());
 }

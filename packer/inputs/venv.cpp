@@ -129,7 +129,8 @@ class VenvCollector {
   // A link out of the venv or to the interpreter that was packed with it; or, made with --copies, the same program once
   // more.
   bool is_base_interpreter(const Member& member) const {
-    if (member.type == EntryType::kSymlink) return member.link_target.starts_with('/') || leads_out(member.link_target);
+    if (member.type == EntryType::kSymlink)
+      return member.link_target.starts_with("/") || leads_out(member.link_target.str());
     if (member.type != EntryType::kRegular) return false;
     return !packs_python() || (!has_base_ && InputFile(base_.executable).size() == member.size);
   }

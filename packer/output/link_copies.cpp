@@ -147,7 +147,7 @@ void list_copies(PackPlan& plan, const std::vector<std::pair<std::string, std::s
   const auto member = std::ranges::find(plan.members, bundle::kRelocationListPath,
                                         [](const PlannedMember& one) { return std::string_view(one.entry.path); });
   if (member == plan.members.end()) return;
-  bundle::RelocationList list = bundle::parse_relocation_list(member->contents);
+  bundle::RelocationList list = bundle::parse_relocation_list(member->special().contents);
   std::unordered_map<std::string_view, std::size_t> places;
   for (std::size_t i = 0; i < list.files.size(); ++i) places.emplace(list.files[i].path, i);
   std::vector<bundle::RelocatedFile> more;
@@ -159,8 +159,8 @@ void list_copies(PackPlan& plan, const std::vector<std::pair<std::string, std::s
   }
   list.files.insert(list.files.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   std::ranges::sort(list.files, {}, &bundle::RelocatedFile::path);
-  member->contents = to_json(list);
-  member->entry.size = member->contents.size();
+  member->change().contents = to_json(list);
+  member->entry.size = member->special().contents.size();
 }
 
 }  // namespace

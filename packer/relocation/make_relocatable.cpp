@@ -190,18 +190,18 @@ class Stage {
   FilePointer open(const Member& member, PlannedMember& planned) const {
     planned.source = source_of(collection_, member);
     if (planned.source.empty()) {
-      planned.contents = collection_.substitutes[member.substitute].contents;
+      planned.change().contents = collection_.substitutes[member.substitute].contents;
     } else {
       planned.mtime_ns = member.mtime_ns;
       auto file = std::make_shared<const InputFile>(open_found({planned.source, member.size, member.mtime_ns}));
       if (member.role != MemberRole::kCondaRecord && member.role != MemberRole::kCondaHistory) return file;
       const std::string told = read_whole(*file, kLargestCondaRecord);
-      planned.contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
-                                                                 : published_history(told);
+      planned.change().contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
+                                                                          : published_history(told);
       planned.source = {};
       planned.mtime_ns.reset();
     }
-    return std::make_shared<const MemoryFile>(planned.entry.path, planned.contents);
+    return std::make_shared<const MemoryFile>(planned.entry.path, planned.special().contents);
   }
 
   void plain(const Member& member, Outcome& result) const {
@@ -220,16 +220,17 @@ class Stage {
       facts.placeholder_length = collection_.placeholders[member.placeholder].size();
     rewrite(result.member, file, facts);
     if (own_libc) record_loader_room(result.member, options_.check);
-    const bool as_it_is = result.member.splices.empty() && !result.member.edit && !result.member.source.empty();
+    const bool as_it_is =
+        result.member.special().splices.empty() && !result.member.special().edit && !result.member.source.empty();
     if (as_it_is && member.digest != Member::kNone) result.member.brought = collection_.digests[member.digest];
-    if (!result.member.splices.empty()) result.member.entry.elf.reset();  // undone, it is not the original
+    if (!result.member.special().splices.empty()) result.member.entry.elf.reset();  // undone, it is not the original
   }
 
   FilePointer edited(const FilePointer& file, const ElfWant& want, PlannedMember& planned) const {
     ElfEdit edit = plan_edit(ElfFile(file), want);
     if (edit.empty()) return file;
     planned.entry.elf = record_of(edit, digest_of(*file, options_.check));
-    planned.edit = edit;
+    planned.change().edit = edit;
     return std::make_shared<const EditedFile>(file, std::move(edit));
   }
 
@@ -259,12 +260,12 @@ class Stage {
 
   void settle(PlannedMember& member) const {
     if (options_.destination.empty() || member.entry.relocations.empty()) return;
-    const std::uint64_t size = original_size(member.entry.size, member.splices);
+    const std::uint64_t size = original_size(member.entry.size, member.special().splices);
     PrefixRewrite done =
-        settled({std::move(member.splices), std::move(member.entry.relocations)}, options_.destination);
-    member.splices = std::move(done.splices);
+        settled({std::move(member.change().splices), std::move(member.entry.relocations)}, options_.destination);
+    member.change().splices = std::move(done.splices);
     member.entry.relocations = std::move(done.relocations);
-    member.entry.size = spliced_size(size, member.splices);
+    member.entry.size = spliced_size(size, member.special().splices);
     member.expected.reset();
   }
 
@@ -289,8 +290,8 @@ class Stage {
       PlannedMember& member = members.emplace_back();
       member.entry.path = path;
       member.entry.layer = root.layer;
-      member.contents = std::move(script.contents);
-      rewrite(member, std::make_shared<const MemoryFile>(path, member.contents), {.bundle_path = path});
+      member.change().contents = std::move(script.contents);
+      rewrite(member, std::make_shared<const MemoryFile>(path, member.special().contents), {.bundle_path = path});
       settle(member);
     }
   }
@@ -329,8 +330,8 @@ class Stage {
     }
     result.member.source = {};
     result.member.mtime_ns.reset();
-    result.member.contents = std::move(*pyc);
-    result.member.entry.size = result.member.contents.size();
+    result.member.change().contents = std::move(*pyc);
+    result.member.entry.size = result.member.special().contents.size();
   }
 
   // Python would not take it where it is now; with the archive's time, it would.
@@ -348,7 +349,7 @@ class Stage {
   void leave_out_changing() {
     std::set<std::string> changing;
     for (const PlannedMember& member : members_)
-      if (!member.splices.empty()) changing.insert(member.entry.path);
+      if (!member.special().splices.empty()) changing.insert(member.entry.path);
     for (std::size_t i = 0; i < members_.size(); ++i) {
       if (!changing.contains(source_of_pyc(members_[i].entry.path))) continue;
       members_[i] = {};
@@ -371,12 +372,12 @@ class Stage {
       const std::string record = read_whole(*open(collection_.members[index], member), kLargestCondaRecord);
       std::string updated = updated_record(record, change);
       if (updated == record) continue;
-      member.splices.clear();
+      member.change().splices.clear();
       member.source = {};
       member.mtime_ns.reset();
       member.brought.reset();
-      member.contents = std::move(updated);
-      const auto file = std::make_shared<const MemoryFile>(path, member.contents);
+      member.change().contents = std::move(updated);
+      const auto file = std::make_shared<const MemoryFile>(path, member.special().contents);
       rewrite(member, file, {.bundle_path = path});
       settle(member);
     }
@@ -388,7 +389,7 @@ class Stage {
                          slim_rule_for(member.entry.path) != nullptr;
     if (left_out_[index] != 0 || slimmed) return RecordChange{.gone = true, .digest = {}, .size = 0};
     if (!member.entry.relocations.empty()) return RecordChange{};
-    if (member.entry.type != EntryType::kRegular || (member.splices.empty() && !member.source.empty()))
+    if (member.entry.type != EntryType::kRegular || (member.special().splices.empty() && !member.source.empty()))
       return std::nullopt;
     return RecordChange{
         .gone = false, .digest = digest_of(*packed_file(member).bytes, options_.check), .size = member.entry.size};
@@ -413,13 +414,15 @@ void put_rewrite(PlannedMember& member, const FilePointer& file, PrefixRewrite r
                  const std::function<void()>& check) {
   member.entry.size = spliced_size(file->size(), rewrite.splices);
   member.entry.relocations = std::move(rewrite.relocations);
-  member.splices = std::move(rewrite.splices);
+  if (!rewrite.splices.empty() || !member.special().splices.empty())
+    member.change().splices = std::move(rewrite.splices);
   try {
     bundle::check_relocations(member.entry.relocations, member.entry.size);
   } catch (const Error& error) {
     throw Error(ErrorKind::kInternal, "cannot relocate '" + file->path() + "': " + error.what());
   }
-  if (!member.entry.relocations.empty()) member.expected = digest_of(SplicedFile(file, member.splices), check);
+  if (!member.entry.relocations.empty())
+    member.expected = digest_of(SplicedFile(file, member.special().splices), check);
 }
 
 RelocatableInputs make_relocatable(const Collection& collection, const RelocationOptions& options) {
@@ -439,8 +442,8 @@ void add_relocation_list(std::vector<PlannedMember>& members, std::vector<bundle
   PlannedMember& member = members.emplace_back();
   member.entry.path = bundle::kRelocationListPath;
   member.entry.layer = "app";
-  member.contents = to_json(list);
-  member.entry.size = member.contents.size();
+  member.change().contents = to_json(list);
+  member.entry.size = member.special().contents.size();
 }
 
 }  // namespace holdall::packer

@@ -62,7 +62,8 @@ std::string start_of(const ReadableFile& file, std::uint64_t limit) {
 
 // The input as it was found; what relocation changes in it does not matter here.
 std::string contents_of(const PlannedMember& member, std::uint64_t limit) {
-  return member.source.empty() ? member.contents.substr(0, limit) : start_of(InputFile(member.source), limit);
+  return member.source.empty() ? std::string(member.special().contents.substr(0, limit))
+                               : start_of(InputFile(member.source), limit);
 }
 
 // Folders of the bundle where the loader looks for what a file needs, as the file itself says.
@@ -233,7 +234,7 @@ class SbomMaker {
       at += kContent.size();
       const auto found = waiting_.find(document.substr(at, kNoDigest.size()));
       if (found == waiting_.end()) continue;
-      found->second->sbom_digest = at;
+      found->second->change().sbom_digest = at;
       document.replace(at, kNoDigest.size(), kNoDigest);
     }
     renumber(document);
@@ -368,16 +369,17 @@ void add_sbom(PackPlan& plan, const LibraryOrigins& origins, const SbomOptions& 
   member.entry.layer = "app";
   member.sbom = true;
   member.entry.size = document.size();
-  member.contents = std::move(document);
+  member.change().contents = std::move(document);
 }
 
 std::string completed_sbom(const PackPlan& plan, const bundle::EntryStore& written) {
-  std::string document = plan.members.back().contents;
+  std::string document = plan.members.back().special().contents;
   bundle::EntryStore::Cursor entries(written);
   entries.next();  // bundle.json
   for (const PlannedMember& member : plan.members) {
     const bundle::Entry* const entry = entries.next();
-    if (member.sbom_digest) document.replace(*member.sbom_digest, kNoDigest.size(), bundle::to_hex(entry->digest));
+    if (member.special().sbom_digest)
+      document.replace(*member.special().sbom_digest, kNoDigest.size(), bundle::to_hex(entry->digest));
   }
   renumber(document);
   return document;

@@ -58,7 +58,8 @@ inline Bytes forge(const Bytes& original, const std::function<void(std::vector<B
   table.push_back({static_cast<std::uint32_t>(packed.size() + kSkippableHeader), 0, kEmptyChecksum});
   append_footer(archive, footer);
   table.push_back({kFooterFrame, 0, kEmptyChecksum});
-  append_seek_table(archive, table);
+  write_seek_table(
+      table, [&](std::span<const std::byte> piece) { archive.insert(archive.end(), piece.begin(), piece.end()); });
   return archive;
 }
 

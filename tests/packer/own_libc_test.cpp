@@ -57,8 +57,8 @@ TEST(OwnLibc, RecordsTheRoomOfAnEditedProgram) {
   record_loader_room(member, {});
   EXPECT_TRUE(member.entry.relocations.empty());  // it has none
 
-  member.edit = plan_edit(ElfFile(kThisProgram), want_for(kThisProgram, "bin/program"));
-  member.entry.size = member.edit->size();
+  member.change().edit = plan_edit(ElfFile(kThisProgram), want_for(kThisProgram, "bin/program"));
+  member.entry.size = member.special().edit->size();
   record_loader_room(member, {});
   ASSERT_EQ(member.entry.relocations.size(), 1U);
   const bundle::Relocation& record = member.entry.relocations.front();

@@ -118,7 +118,7 @@ TEST(Pack, TellsInTheSbomWhatWasPacked) {
     EXPECT_EQ(entry.digest, bundle::sha256(bundle::as_byte_span(documents.back())));
     const std::string digest = bundle::to_hex(entry_of(reader, "bin/serve").digest);
     EXPECT_NE(documents.back().find(digest), std::string::npos);
-    EXPECT_EQ(plan.members.back().contents.find(digest), std::string::npos);
+    EXPECT_EQ(plan.members.back().special().contents.find(digest), std::string::npos);
     EXPECT_EQ(documents.back().find(std::string(64, '0')), std::string::npos);
   }
   EXPECT_EQ(documents[0], documents[1]);

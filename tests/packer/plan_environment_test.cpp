@@ -33,7 +33,7 @@ TEST_F(PlanEnvironment, TakesWhatSlimDropsOutOfTheWheelsRecord) {
   EXPECT_EQ(find(whole, record)->source, folder_.path(record));  // as it is
   const PackPlan slim = plan(Slimming::kDrop);
   EXPECT_FALSE(find(slim, site + "x/tests/test_x.py"));
-  EXPECT_EQ(find(slim, record)->contents, "x/__init__.py,,\nx-1.dist-info/RECORD,,\n");
+  EXPECT_EQ(find(slim, record)->special().contents, "x/__init__.py,,\nx-1.dist-info/RECORD,,\n");
 }
 
 TEST_F(PlanEnvironment, PutsNothingIntoABinThatIsALink) {

@@ -17,7 +17,7 @@ PlannedMember file(const std::string& path, const std::string& contents, const s
   member.entry.size = contents.size();
   member.entry.layer = layer;
   member.package = package;
-  member.contents = contents;
+  member.change().contents = contents;
   return member;
 }
 

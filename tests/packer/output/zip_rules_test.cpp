@@ -18,7 +18,7 @@ PlannedMember file(const std::string& path, const std::string& contents, bool re
   PlannedMember member;
   member.entry.path = path;
   member.entry.size = contents.size();
-  member.contents = contents;
+  member.change().contents = contents;
   if (relocated) {
     member.entry.relocations = {{.kind = bundle::RelocationKind::kText, .offset = 0, .length = 24}};
     member.expected = bundle::Digest{};
@@ -51,7 +51,7 @@ std::map<std::string, std::string> tree_of(const PackPlan& plan) {
     const bundle::Entry& entry = member.entry;
     const bool fresh = tree.emplace(entry.path, entry.type == EntryType::kDirectory ? "/"
                                                 : entry.type == EntryType::kSymlink ? "-> " + entry.link_target
-                                                                                    : member.contents)
+                                                                                    : member.special().contents)
                            .second;
     EXPECT_TRUE(fresh) << entry.path << " is there twice";
   }
@@ -85,9 +85,10 @@ TEST(LinkCopies, AreRelocatedToo) {
   const auto listed = std::ranges::find_if(
       plan.members, [](const PlannedMember& member) { return member.entry.path == bundle::kRelocationListPath; });
   ASSERT_NE(listed, plan.members.end());
-  EXPECT_EQ(listed->entry.size, listed->contents.size());
+  EXPECT_EQ(listed->entry.size, listed->special().contents.size());
   std::vector<std::string> paths;
-  for (const auto& relocated : bundle::parse_relocation_list(listed->contents).files) paths.push_back(relocated.path);
+  for (const auto& relocated : bundle::parse_relocation_list(listed->special().contents).files)
+    paths.push_back(relocated.path);
   EXPECT_EQ(paths, (std::vector<std::string>{"conf/a.conf", "conf/b.conf", "etc/a.conf", "etc/b.conf"}));
 }
 

@@ -48,11 +48,11 @@ class MakeRelocatable : public ::testing::Test {
   static std::string contents_of(const PlannedMember& member) {
     std::shared_ptr<const ReadableFile> file;
     if (member.source.empty())
-      file = std::make_shared<const MemoryFile>("", member.contents);
+      file = std::make_shared<const MemoryFile>("", member.special().contents);
     else
       file = std::make_shared<const InputFile>(member.source);
-    if (member.edit) file = std::make_shared<const EditedFile>(file, *member.edit);
-    const SplicedFile spliced(file, member.splices);
+    if (member.special().edit) file = std::make_shared<const EditedFile>(file, *member.special().edit);
+    const SplicedFile spliced(file, member.special().splices);
     EXPECT_EQ(spliced.size(), member.entry.size) << member.entry.path;
     std::string result(spliced.size(), '\0');
     EXPECT_EQ(spliced.read_some(0, std::as_writable_bytes(std::span(result))), result.size());
@@ -80,7 +80,7 @@ TEST_F(MakeRelocatable, PlansEachMemberWithItsDigestAsPacked) {
   EXPECT_EQ(inputs.members[0].entry.layer, "environment");
   EXPECT_TRUE(contents_of(inputs.members[1]).starts_with("#!/bin/sh\n"));
   EXPECT_TRUE(inputs.members[1].entry.executable && inputs.members[1].entry.relocations.empty());
-  EXPECT_TRUE(inputs.members[2].splices.empty() && !inputs.members[2].expected);
+  EXPECT_TRUE(inputs.members[2].special().splices.empty() && !inputs.members[2].expected);
 }
 
 TEST(PutRewrite, RefusesRecordsThatNobodyCouldInstall) {
@@ -99,7 +99,7 @@ TEST_F(MakeRelocatable, ListsWhatHoldsThePrefix) {
   auto inputs = made();
   add_relocation_list(inputs.members, {{"bin/python", "/usr/bin/python3"}});
   ASSERT_EQ(inputs.members.back().entry.path, bundle::kRelocationListPath);
-  const auto list = bundle::parse_relocation_list(inputs.members.back().contents);
+  const auto list = bundle::parse_relocation_list(inputs.members.back().special().contents);
   ASSERT_EQ(list.files.size(), 1U);
   EXPECT_EQ(list.files[0].path, "etc/x");
   EXPECT_EQ(list.files[0].size, inputs.members[0].entry.size);
@@ -190,12 +190,12 @@ TEST_F(MakeRelocatable, LeadsAnInterpreterToItsLibrariesThoughItNamesThePrefix) 
     collection_.members.clear();
     add("bin/" + name, read_file(folder_.path(name)), true).role = MemberRole::kInterpreter;
     const PlannedMember member = made().members.at(0);
-    ASSERT_TRUE(member.edit.has_value()) << name;
+    ASSERT_TRUE(member.special().edit.has_value()) << name;
     const std::string contents = contents_of(member);
     const auto file = std::make_shared<const MemoryFile>(name, contents);
     EXPECT_EQ(ElfFile(file).string(DT_RPATH), "$ORIGIN/../lib") << name;
     EXPECT_EQ(contents.find(folder_.root()), contents.npos) << name;
-    EXPECT_EQ(member.splices.empty(), name == "plain");
+    EXPECT_EQ(member.special().splices.empty(), name == "plain");
     EXPECT_EQ(member.entry.elf.has_value(), name == "plain") << name;
   }
 }
@@ -261,7 +261,7 @@ TEST_F(MakeRelocatable, LeavesOutCompiledPythonThatIsNotOfItsSource) {
     add_compiled(name, name == std::string("hashed") ? "UNCHECKED_HASH" : "TIMESTAMP");
   }
   const auto member = [&](const std::string& path) -> Member& {
-    return *std::ranges::find(collection_.members, path, &Member::path);
+    return *std::ranges::find(collection_.members, path, [](const Member& member) { return member.path.view(); });
   };
   member("lib/later.py").mtime_ns += 1'000'000'000;
   fs::last_write_time(folder_.path("lib/later.py"),

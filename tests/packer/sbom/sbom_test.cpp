@@ -106,7 +106,7 @@ class SbomTest : public ::testing::Test {
     member.entry.path = path;
     member.entry.layer = "environment";
     member.entry.size = contents.size();
-    member.contents = contents;
+    member.change().contents = contents;
     member.package = package;
     return member;
   }
@@ -235,7 +235,7 @@ TEST_F(SbomTest, ListsProgramsOfNoPackageWithDigestBuildIdAndWhatTheyNeed) {
   EXPECT_EQ(file.at("hashes").at(0).at("content"), digest);
   EXPECT_EQ(needs(document, "file:bin/tool"), json::array({"file:lib/libown.so.1.0"}));
   // Before anything is packed, there are no digests.
-  EXPECT_EQ(plan_.members.back().contents.find(digest), std::string::npos);
+  EXPECT_EQ(plan_.members.back().special().contents.find(digest), std::string::npos);
 }
 
 TEST_F(SbomTest, ListsAPackagesLibrariesBelowIt) {
