@@ -19,11 +19,13 @@ namespace holdall::runtime::weights {
 
 namespace {
 
-constexpr const char* kPrefixes[] = {"transformer.", "diffusion_model.", "lora_unet_"};
+constexpr const char* kFlatPrefix = "lora_unet_";
+constexpr const char* kPrefixes[] = {"transformer.", "diffusion_model.", kFlatPrefix};
 constexpr const char* kMetadata = "lora_adapter_metadata";
 
 struct Pair {
   std::string module, up, down, alpha;  // as the file spells them; empty: absent
+  bool underscores = false;             // for dots
   bool applied = false;
 };
 struct Suffix {
@@ -55,33 +57,45 @@ std::string text(at::IntArrayRef shape) {
   throw Error(ErrorKind::kBadModel, text);
 }
 
-// lora_alpha / r of the metadata, 1 without it.
-double factor_of(const Safetensors& file) {
+// What the metadata say of every layer's factor; of none without them.
+struct Alpha {
+  std::optional<double> value;
+  bool by_root = false;  // divided by the rank's square root: rank-stabilised LoRA
+
+  double over(std::int64_t rank) const {
+    if (!value) return 1;
+    const auto divisor = static_cast<double>(rank);
+    return *value / (by_root ? std::sqrt(divisor) : divisor);
+  }
+};
+
+Alpha alpha_of(const Safetensors& file) {
   const auto metadata = file.metadata(kMetadata);
-  if (!metadata) return 1;
+  if (!metadata) return {};
   const auto object = parse_object(*metadata, std::string(kMetadata) + " of '" + file.file().string() + "'");
   const auto find = [&](const std::string& key) {
     const auto named = object.find("transformer." + key);
-    return named == object.end() ? object.find(key) : named;
+    const auto found = named == object.end() ? object.find(key) : named;
+    return found == object.end() ? nlohmann::json() : *found;
   };
-  for (const char* const key : {"alpha_pattern", "rank_pattern", "use_rslora", "use_dora"}) {
+  const auto says = [&](const char* key) {
     const auto value = find(key);
-    if (value == object.end() || value->is_null() || *value == false || (value->is_object() && value->empty()))
-      continue;
-    refuse(file.file(), {std::string("its metadata has '") + key + "', which is not supported"});
-  }
-  const auto alpha = find("lora_alpha"), rank = find("r");
-  if (alpha == object.end() || rank == object.end()) return 1;
-  if (!alpha->is_number() || !rank->is_number() || rank->get<double>() <= 0)
-    refuse(file.file(), {"its metadata's lora_alpha and r are no usable numbers"});
-  return alpha->get<double>() / rank->get<double>();
+    return !(value.is_null() || value == false || (value.is_object() && value.empty()));
+  };
+  for (const char* const key : {"alpha_pattern", "use_dora"})
+    if (says(key)) refuse(file.file(), {std::string("its metadata has '") + key + "', which is not supported"});
+  const auto alpha = find("lora_alpha");
+  if (alpha.is_null()) return {};
+  if (!alpha.is_number()) refuse(file.file(), {"its metadata's lora_alpha is no number"});
+  return {alpha.get<double>(), says("use_rslora")};
 }
 
 }  // namespace
 
 struct Lora::State {
   Safetensors file;
-  double scale, factor;
+  double scale;
+  Alpha metadata;
   std::map<std::string, Pair> pairs;  // by flat module
   std::vector<std::string> faults;
 
@@ -109,8 +123,8 @@ Lora::~Lora() = default;
 
 Lora Lora::open(const std::filesystem::path& file, double scale) {
   auto opened = Safetensors::open(file);
-  const double factor = factor_of(opened);
-  auto state = std::make_unique<State>(State{std::move(opened), scale, factor, {}, {}});
+  const Alpha alpha = alpha_of(opened);
+  auto state = std::make_unique<State>(State{std::move(opened), scale, alpha, {}, {}});
   std::vector<std::string> faults;
   for (const auto& name : state->file.names()) {
     std::string key = name;
@@ -129,6 +143,7 @@ Lora Lora::open(const std::filesystem::path& file, double scale) {
     const std::string module = key.substr(0, key.size() - std::string(suffix->text).size());
     Pair& pair = state->pairs[flat(module)];
     pair.module = module;
+    pair.underscores = name.starts_with(kFlatPrefix);
     if (!(pair.*suffix->member).empty()) faults.push_back("key '" + name + "' comes twice for one layer");
     pair.*suffix->member = name;
   }
@@ -142,7 +157,7 @@ Lora Lora::open(const std::filesystem::path& file, double scale) {
 
 void Lora::apply(const std::string& module, const at::Tensor& weight) {
   const auto found = state_->pairs.find(flat(module));
-  if (found == state_->pairs.end()) return;
+  if (found == state_->pairs.end() || !(found->second.underscores || found->second.module == module)) return;
   Pair& pair = found->second;
   pair.applied = true;
   if (auto why = state_->misfit(pair, weight); !why.empty()) {
@@ -154,11 +169,17 @@ void Lora::apply(const std::string& module, const at::Tensor& weight) {
     return state_->file.view(name).to(at::TensorOptions(at::kFloat).device(weight.device()));
   };
   const at::Tensor up = on_device(pair.up), down = on_device(pair.down);
-  double factor = state_->scale * state_->factor;
-  if (!pair.alpha.empty())
-    factor = state_->scale * state_->file.view(pair.alpha).to(at::kDouble).item<double>() /
-             static_cast<double>(down.size(0));
-  weight.copy_(weight.to(at::kFloat) + at::matmul(up, down) * factor);
+  const std::int64_t rank = down.size(0);
+  const double factor = pair.alpha.empty()
+                            ? state_->metadata.over(rank)
+                            : Alpha{state_->file.view(pair.alpha).to(at::kDouble).item<double>()}.over(rank);
+  const at::Tensor merged =
+      (weight.to(at::kFloat) + at::matmul(up, down) * (state_->scale * factor)).to(weight.scalar_type());
+  if (!merged.isfinite().all().item<bool>()) {
+    state_->faults.push_back("'" + pair.module + "' makes its layer's weights infinite");
+    return;
+  }
+  weight.copy_(merged);
 }
 
 void Lora::require_applied() const {

@@ -11,6 +11,7 @@
 
 #include "runtime/error.h"
 #include "runtime/files/files.h"
+#include "runtime/files/sha256.h"
 #include "runtime/image/codec.h"
 #include "runtime/pipelines/model_manifest.h"
 #include "runtime/pipelines/pipeline.h"
@@ -112,7 +113,10 @@ std::filesystem::path output_of(const EditArguments& arguments, std::size_t inde
 
 std::string describe(const std::vector<pipelines::LoraFile>& loras) {
   nlohmann::json list = nlohmann::json::array();
-  for (const auto& lora : loras) list.push_back({{"file", lora.file.filename().string()}, {"scale", lora.scale}});
+  for (const auto& lora : loras)
+    list.push_back({{"file", lora.file.filename().string()},
+                    {"scale", lora.scale},
+                    {"sha256", files::file_sha256_hex(lora.file)}});
   return list.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -152,6 +156,7 @@ void run_edit(const EditArguments& arguments) {
 
   const auto pipeline = pipelines::load(arguments.model, manifest, {arguments.device, arguments.dtype, loras});
   const Origin origin = read_origin(arguments.model, manifest.name, arguments.dtype);
+  const std::string described = loras.empty() ? std::string() : describe(loras);
   StepProgress progress(progress_style(arguments.quiet));
   std::size_t written = 0;
   int done = 0;  // prompts
@@ -166,7 +171,7 @@ void run_edit(const EditArguments& arguments) {
     const auto result = pipeline->run(request);
     for (std::size_t i = 0; i < result.pictures.size(); ++i, ++written) {
       encoding.text = provenance(origin, request, result, i);
-      if (!arguments.loras.empty()) encoding.text["holdall:lora"] = describe(loras);
+      if (!described.empty()) encoding.text["holdall:lora"] = described;
       const auto bytes = image::encode(result.pictures[i], encoding);
       if (!writing.owns_lock()) writing = interrupts->hold();
       const auto path = output_of(arguments, written);

@@ -4,7 +4,7 @@
     make.py FOLDER
     make.py FOLDER CHECKPOINT    instead: the golden edits of a checkpoint that is there, in float32
 
-FOLDER/models/<model> are the checkpoints, of the same weights: releases.py. Each FOLDER/<case> has request.json, the input
+FOLDER/models/<model> are the checkpoints, of the same weights: releases.py; FOLDER/loras what changes them. Each FOLDER/<case> has request.json, the input
 pictures, expected.safetensors (float32), expected0.png and, for the cases in BFLOAT16, expected_bf16.safetensors (the same by
 the reference in bfloat16).
 
@@ -28,6 +28,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import checkpoint
+import loras
 import releases
 
 # vae_area and condition_area are the checkpoint's unless a case says otherwise. Sizes are not square, target grids are odd.
@@ -77,6 +78,15 @@ CASES = {
         strength=1.0, size=[80, 80]),
     "lightning": dict(
         model="lightning", images=[(90, 60)], prompt="fast", negative_prompt=None, seed=6, steps=4, true_cfg_scale=1.0),
+    "lora_kohya": dict(
+        model="2509", images=[(90, 60)], prompt="in ink", negative_prompt=" ", seed=61, steps=2, true_cfg_scale=4.0,
+        loras={"kohya": 1.0}),
+    "lora_peft": dict(
+        model="2509", images=[(90, 60)], prompt="in ink", negative_prompt=None, seed=62, steps=2, true_cfg_scale=1.0,
+        loras={"peft": 1.0}),
+    "lora_several": dict(
+        model="2511", images=[(60, 60)], prompt="in ink", negative_prompt=None, seed=63, steps=2, true_cfg_scale=1.0,
+        loras={"plain": 0.75, "comfy": -0.5, "rslora": 1.25}),
     "several": dict(
         model="image", images=[], prompt="three of them", negative_prompt=" ", seed=300, n=3, steps=2, true_cfg_scale=4.0,
         size=[80, 48]),
@@ -114,6 +124,8 @@ def write(folder, case, pictures, mask, tensors, images):
     request = {**case, "images": [encoded(image, folder, f"input{i}.png") for i, image in enumerate(pictures)]}
     if mask:
         request["mask"] = encoded(mask, folder, "mask.png")
+    if "loras" in case:
+        request.update(loras=list(case["loras"]), lora_scales=list(case["loras"].values()))
     (folder / "request.json").write_text(json.dumps(request, ensure_ascii=False, indent=2) + "\n")
     save_file(tensors, folder / "expected.safetensors")
     for i, image in enumerate(images):
@@ -144,7 +156,7 @@ def golden_edits(out, model):
 def main(out):
     quiet()
     recipe = checkpoint.Recipe()
-    releases.save(recipe, out / "models")
+    loras.save(releases.save(recipe, out / "models").transformer, out / "loras")
     for dtype, suffix in ((torch.float32, ""), (torch.bfloat16, "_bf16")):
         pipes = releases.load(out / "models", dtype)
         for name, case in CASES.items():
@@ -154,7 +166,10 @@ def main(out):
             folder.mkdir(parents=True, exist_ok=True)
             pictures = [picture(*size, seed=i) for i, size in enumerate(case["images"])]
             mask = drawn_mask(*case["images"][0]) if case.get("mask") else None
-            tensors, images = releases.run(pipes[case["model"]], case, pictures, mask, recipe.manifest)
+            pipe = pipes[case["model"]]
+            if "loras" in case:
+                pipe = loras.load(pipe, case["loras"], out / "loras")
+            tensors, images = releases.run(pipe, case, pictures, mask, recipe.manifest)
             if suffix:
                 save_file(tensors, folder / f"expected{suffix}.safetensors")
                 continue

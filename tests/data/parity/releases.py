@@ -21,7 +21,7 @@ calculate_dimensions = edit_plus.calculate_dimensions
 
 
 def save(recipe, out):
-    """Writes one folder for each release; what does not differ from 2509's is a link to it."""
+    """Writes one folder for each release, what does not differ from 2509's as a link to it; returns 2509's pipeline."""
     pipe = checkpoint.save(recipe, out / "2509")
 
     def release(name, kind, own=(), without=()):
@@ -50,6 +50,7 @@ def save(recipe, out):
     for part in ("transformer", "vae", "text_encoder"):
         getattr(pipe, part).save_pretrained(folder / part, max_shard_size="100KB")
         assert len(list((folder / part).glob("*.safetensors"))) > 1, part
+    return pipe
 
 
 def load(models, dtype):

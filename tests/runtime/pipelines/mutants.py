@@ -20,6 +20,7 @@ TEST = "edit_parity_test"
 FILTER = "--gtest_filter=Parity.Float32IsTheReference"
 
 TRANSFORMER, LATENTS, RUN = "models/transformer_qwen_image.cpp", "pipelines/latents.cpp", "pipelines/run.cpp"
+LORA = "weights/lora.cpp"
 # name: source, then pairs of what is there and what the mistake makes of it.
 MUTANTS = {
     "shift and scale swapped": (
@@ -50,6 +51,10 @@ MUTANTS = {
     "kept part with the noise of the step before": (RUN, "step + 1, clean, noise)", "step, clean, noise)"),
     "mean of the posterior where a sample is drawn": (
         "models/autoencoder_qwen_image.cpp", "posterior.mean + posterior.deviation * noise", "posterior.mean + 0 * noise"),
+    "LoRA's alpha not over its rank": (LORA, "return *value / (by_root ? std::sqrt(divisor) : divisor)", "return *value + 0 * divisor"),
+    "LoRA's rank not under a root": (LORA, "by_root ? std::sqrt(divisor) : divisor", "divisor"),
+    "LoRA's alpha beside the layer forgotten": (LORA, "pair.alpha.empty()\n", "true\n"),
+    "LoRA's scale forgotten": (LORA, "* (state_->scale * factor)", "* factor"),
 }
 
 

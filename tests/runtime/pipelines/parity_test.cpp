@@ -24,9 +24,10 @@ namespace fs = std::filesystem;
 
 const fs::path kFixtures = HOLDALL_PARITY, kStarterFixtures = HOLDALL_PARITY_STARTER, kStarter = HOLDALL_STARTER_MODEL;
 // By model, so that each is loaded once. make.py has all of them and no more.
-constexpr const char* kCases[] = {"one_image", "two_images", "no_guidance",   "areas",     "plus_inpaint", "sharded",
-                                  "2511",      "2511_alone", "2508",          "2508_size", "edit_inpaint", "t2i",
-                                  "img2img",   "inpaint",    "inpaint_whole", "lightning"};
+constexpr const char* kCases[] = {"one_image",    "two_images", "no_guidance", "areas",       "plus_inpaint",
+                                  "sharded",      "2511",       "2511_alone",  "2508",        "2508_size",
+                                  "edit_inpaint", "t2i",        "img2img",     "inpaint",     "inpaint_whole",
+                                  "lightning",    "lora_kohya", "lora_peft",   "lora_several"};
 constexpr const char* kBfloat16Cases[] = {"two_images", "no_guidance", "2511_alone", "inpaint_whole"};
 
 image::Picture read_picture(const fs::path& file) {
@@ -63,9 +64,15 @@ class Models {
  public:
   explicit Models(const char* dtype) : dtype_(dtype) {}
   Pipeline& of(const fs::path& folder) {
-    const auto model = kFixtures / "models" / read_case(folder).get<std::string>("/model");
-    auto& pipeline = loaded_[model];
-    if (!pipeline) pipeline = load(model, read_model_manifest(model), {"cpu", dtype_});
+    const auto config = read_case(folder);
+    const auto model = kFixtures / "models" / config.get<std::string>("/model");
+    LoadOptions options{"cpu", dtype_};
+    for (std::size_t i = 0; i < config.count("/loras"); ++i)
+      options.loras.push_back(
+          {kFixtures / "loras" / (config.get<std::vector<std::string>>("/loras")[i] + ".safetensors"),
+           config.get<std::vector<double>>("/lora_scales")[i]});
+    auto& pipeline = loaded_[options.loras.empty() ? model : folder];
+    if (!pipeline) pipeline = load(model, read_model_manifest(model), options);
     return *pipeline;
   }
 

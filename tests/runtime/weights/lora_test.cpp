@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -90,15 +91,33 @@ TEST_F(LoraTest, AddsInFloat32ToHalfWeights) {
   EXPECT_TRUE(added(lora, at::kBFloat16).equal(product_));
 }
 
+TEST_F(LoraTest, ReadsEachLayersRankFromItsFactors) {
+  const Tensors pair{{kModule + ".lora_A.weight", down_}, {kModule + ".lora_B.weight", up_}};
+  write_with_metadata(pair, R"({"lora_alpha": 8, "r": 16, "rank_pattern": {"to_q": 2}})");
+  auto patterned = Lora::open(file(), 1);
+  EXPECT_TRUE(added(patterned).equal(product_ * 4));
+  write_with_metadata(pair, R"({"lora_alpha": 3, "r": 2, "use_rslora": true})");
+  auto by_root = Lora::open(file(), 1);
+  EXPECT_TRUE(added(by_root).allclose(product_ * (3 / std::sqrt(2.0))));
+}
+
 TEST_F(LoraTest, RefusesMetadataThatChangesTheFactors) {
   const Tensors pair{{kModule + ".lora_A.weight", down_}, {kModule + ".lora_B.weight", up_}};
-  for (const char* metadata : {R"({"alpha_pattern": {"to_q": 4}})", R"({"transformer.use_rslora": true})",
-                               R"({"lora_alpha": 8, "r": 0})", "no JSON"}) {
+  for (const char* metadata : {R"({"alpha_pattern": {"to_q": 4}})", R"({"transformer.use_dora": true})",
+                               R"({"lora_alpha": "8"})", "no JSON"}) {
     write_with_metadata(pair, metadata);
     EXPECT_REFUSAL(Lora::open(file(), 1), kBadModel, "lora.safetensors");
   }
-  write_with_metadata(pair, R"({"alpha_pattern": {}, "use_rslora": false, "lora_alpha": 2, "r": 2})");
+  write_with_metadata(pair, R"({"alpha_pattern": {}, "use_dora": false, "use_rslora": null, "lora_alpha": 2, "r": 2})");
   EXPECT_NO_THROW(Lora::open(file(), 1));
+}
+
+TEST_F(LoraTest, TakesUnderscoresForDotsOnlyWhereTrainersDo) {
+  auto lora = open({{"a_b.lora_A.weight", down_}, {"a_b.lora_B.weight", up_}});
+  const at::Tensor weight = at::zeros({3, 2});
+  lora.apply("a.b", weight);
+  EXPECT_TRUE(weight.equal(at::zeros({3, 2})));
+  EXPECT_REFUSAL(lora.require_applied(), kBadModel, "no linear layer 'a_b'");
 }
 
 TEST_F(LoraTest, NamesEveryKeyThatIsNone) {
@@ -120,14 +139,18 @@ TEST_F(LoraTest, NamesEveryLayerThatTheModelLacksOrThatDoesNotFit) {
                     {"misfit.lora_B.weight", up_},
                     {"nan.lora_A.weight", at::full({2, 2}, nan)},
                     {"nan.lora_B.weight", up_},
+                    {"huge.lora_A.weight", down_},
+                    {"huge.lora_B.weight", up_},
+                    {"huge.alpha", at::full({}, 3e38F)},
                     {"absent.lora_A.weight", down_},
                     {"absent.lora_B.weight", up_}});
   const at::Tensor misfit = at::zeros({3, 5}), other = at::zeros({3, 2});
   lora.apply("misfit", misfit);
   lora.apply("nan", other);
+  lora.apply("huge", other);
   EXPECT_TRUE(misfit.equal(at::zeros({3, 5})) && other.equal(at::zeros({3, 2})));
-  EXPECT_REFUSAL(lora.require_applied(), kBadModel, "3 faults", "'misfit' has shapes [3, 2] and [2, 2]", "[3, 5]",
-                 "'nan' holds NaN", "no linear layer 'absent'");
+  EXPECT_REFUSAL(lora.require_applied(), kBadModel, "4 faults", "'misfit' has shapes [3, 2] and [2, 2]", "[3, 5]",
+                 "'nan' holds NaN", "'huge' makes its layer's weights infinite", "no linear layer 'absent'");
 }
 
 }  // namespace

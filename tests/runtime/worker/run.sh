@@ -86,6 +86,18 @@ for text in "holdall:prompt_sha256" "$prompt_digest" "holdall:seed" "holdall:mod
 done
 ! grep -qaF "make it red" out/f.png || fail "the PNG holds the prompt"
 
+# A LoRA file, of zeros: the picture is the same, and says what was merged.
+python3 - style.safetensors <<'END'
+import json, struct, sys
+header = json.dumps({"transformer.img_in.lora_A.weight": {"dtype": "F32", "shape": [1, 16], "data_offsets": [0, 64]},
+                     "transformer.img_in.lora_B.weight": {"dtype": "F32", "shape": [48, 1], "data_offsets": [64, 256]}}).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(header)) + header + bytes(256))
+END
+run -q --steps 1 --lora style.safetensors:0.5 --lora style.safetensors -o out/e-1.png >/dev/null
+for text in holdall:lora '"scale":0.5' "$(sha256sum style.safetensors | cut -d' ' -f1)"; do
+  grep -qaF -- "$text" out/e-1.png || fail "the PNG lacks $text"
+done
+
 # A mask and a larger canvas.
 run -q --size 320x320 --anchor bottom-left --steps 1 -o out/f.png >/dev/null 2>stderr && fail "a photo fits a smaller canvas"
 grep -q "a canvas that is larger" stderr || fail "outpaint: $(cat stderr)"
