@@ -353,19 +353,19 @@ void Jobs::tell_of_ended(std::uint64_t handle) {
   if (at == watchers_.end()) return;
   const auto found = journal_.find(at->second.job);
   if (found && !found->job.finished) return;
+  const Watcher watcher = std::move(at->second);
+  watchers_.erase(at);  // also where the result cannot be read: it would not be the next time, either
   std::vector<JobEvent> missed;
   if (found && !found->dropped) missed = found->job.events;
-  std::erase_if(missed, [&](const JobEvent& event) { return event.id <= at->second.last; });
+  std::erase_if(missed, [&](const JobEvent& event) { return event.id <= watcher.last; });
   if (!missed.empty()) {
     std::optional<EditResult> result;
     if (found->job.status == JobStatus::kSucceeded) result = journal_.result(found->job.id);
     missed.back().data = ending_json(found->job, result ? &*result : nullptr);
   } else {
-    missed.push_back({at->second.last, "", ""});
+    missed.push_back({watcher.last, "", ""});
   }
-  const Tell tell = std::move(at->second.tell);
-  watchers_.erase(at);
-  for (const JobEvent& event : missed) tell(event, &event == &missed.back());
+  for (const JobEvent& event : missed) watcher.tell(event, &event == &missed.back());
 }
 
 void Jobs::release() {

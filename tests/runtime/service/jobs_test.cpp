@@ -421,6 +421,15 @@ TEST_F(Jobs, AreRefusedWhereTheyCannotBeWrittenDown) {
   EXPECT_EQ(count(model.read("log"), "edit "), 2) << "and it was not edited again";
 }
 
+TEST_F(Jobs, WhoseResultIsLostDoNotStopTheRestFromBeingSwept) {
+  const auto service = start_with(R"({"jobs": {"ttl_seconds": 3}})");
+  const std::string path = submit(*service, "p");
+  ASSERT_TRUE(becomes(*service, path, "succeeded"));
+  ASSERT_TRUE(std::filesystem::remove(state / "jobs" / (path.substr(path.rfind('/') + 1) + ".result")));
+  EXPECT_EQ(service->ask(request("GET", path + "/events")).status, 503);
+  EXPECT_TRUE(eventually([&] { return service->ask(request("GET", path)).status == 410; }));
+}
+
 TEST_F(Jobs, AreTheirCallersOwn) {
   const auto key = [&](const std::string& name, const std::string& role) {
     FILE* pipe = ::popen((std::string(HOLDALL_EDIT) + " keys add --keys " + (state / "keys.json").string() +
