@@ -2,12 +2,12 @@
 // already (KnownContent); then every chunk of the others, by all threads at once; then links; then modes and durability
 // of the folders, bottom-up. Only paths of the validated TOC are created, and only through SafeFolder.
 //
-// A thread takes a free buffer, then the next chunk of the common order; it decodes and verifies the chunk and writes
-// it. That proves the bytes: the chunks of the TOC are the file, without gap or overlap. That the TOC's digest of the
-// whole file is right too is proven only for those who will rely on it (kInstall: the record, and the model's digest,
-// which is made of them): it costs a second pass of SHA-256. Then the buffer is handed to the file's OrderedHash.
-// Memory is bounded by the number of buffers. There is no dead end: the chunk that a hash waits for was taken before
-// any later one, so it has a buffer and a thread.
+// A thread takes a free buffer, then the next chunk of the common order; it decodes the chunk and writes it. SHA-256
+// costs as much as zstd, so each byte goes through it once. Either the chunk's digest is compared: the chunks of
+// the TOC are the file, without gap or overlap. Or, where the whole file's digest will be relied on (kInstall: the
+// record, and the model's digest, which is made of them), the buffer is handed to the file's OrderedHash. Memory is
+// bounded by the number of buffers. There is no dead end: the chunk that a hash waits for was taken before any later
+// one, so it has a buffer and a thread.
 //
 // One thread more makes finished files durable and closes them. When it is far behind, the others do that themselves:
 // open files are few, however slow the disk is.
@@ -283,10 +283,11 @@ class Extraction {
     }
   }
 
-  void read(const Entry& entry, const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const {
+  void read(const Entry& entry, const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out,
+            Reader::Proof proof = Reader::Proof::kChunk) const {
     if (options_.known != nullptr && options_.known->read(chunk.digest, out)) return;
     try {
-      reader_.read_chunk(chunk, scratch, out);
+      reader_.read_chunk(chunk, scratch, out, proof);
     } catch (const Error& error) {
       throw Error(error.kind(), "'" + entry.path + "': " + error.what());
     }
@@ -298,7 +299,8 @@ class Extraction {
     File& file = *files_[index];
     if (buffer.size() < chunk.size) buffer.resize(static_cast<std::size_t>(chunk.size));
     const auto bytes = std::span(buffer).first(static_cast<std::size_t>(chunk.size));
-    read(entry, chunk, scratch, bytes);
+    const bool by_file = recorded() && entry.chunks.size() > 1;  // a file's only chunk has the file's digest
+    read(entry, chunk, scratch, bytes, by_file ? Reader::Proof::kFile : Reader::Proof::kChunk);
     if (number == 0) announce("create", entry.path);
     file.sink.create(entry.size);
     announce("write", entry.path);
@@ -306,13 +308,23 @@ class Extraction {
     if (durability_ != Durability::kNone) file.sink.start_writeback(chunk.offset, chunk.size);
     report(chunk.size);
 
-    if (!recorded() || entry.chunks.size() == 1) {  // a file's only chunk has the file's digest
+    if (!by_file) {
       free_.put(&buffer);
       if (--file.unwritten == 0) settle(index);
     } else if (const auto digest = file.hash.add(number, bytes, [this, &buffer] { free_.put(&buffer); })) {
-      check_digest(entry, *digest);
+      if (*digest != entry.digest) refuse(entry, scratch);
       settle(index);
     }
+  }
+
+  // Names the chunk that is broken, if it is one.
+  [[noreturn]] void refuse(const Entry& entry, std::vector<std::byte>& scratch) const {
+    std::vector<std::byte> bytes;
+    for (const Chunk& chunk : entry.chunks) {
+      bytes.resize(static_cast<std::size_t>(chunk.size));
+      read(entry, chunk, scratch, bytes);
+    }
+    throw Error(ErrorKind::kBadBundle, "'" + entry.path + "': the file's digest differs");
   }
 
   // Empty files, and text files that hold placeholders.
@@ -327,7 +339,7 @@ class Extraction {
     for (const Chunk& chunk : entry.chunks)
       read(entry, chunk, scratch,
            bytes.subspan(static_cast<std::size_t>(chunk.offset), static_cast<std::size_t>(chunk.size)));
-    check_digest(entry, sha256(bytes));
+    if (sha256(bytes) != entry.digest) refuse(entry, scratch);
     if (is_text(entry)) text = relocated(entry, text);
     announce("create", entry.path);
     sink.create(text.size());
@@ -343,10 +355,6 @@ class Extraction {
     } catch (const Error& error) {
       throw Error(error.kind(), "'" + entry.path + "': " + error.what());
     }
-  }
-
-  static void check_digest(const Entry& entry, const Digest& digest) {
-    if (digest != entry.digest) throw Error(ErrorKind::kBadBundle, "'" + entry.path + "': the file's digest differs");
   }
 
   // All bytes of the file are proven and on their way to the disk.

@@ -258,12 +258,13 @@ bool Reader::is_here(const Frame& frame) const {
   return state_->archive->is_here(frame.offset, frame.size);
 }
 
-void Reader::read_chunk(const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const {
+void Reader::read_chunk(const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out,
+                        Proof proof) const {
   // The whole frame is read, zeros too: an archive with a broken bit is broken, whether or not the bit matters.
   const auto frame = std::ranges::lower_bound(frames(), chunk.frame_offset, {}, &Frame::offset);
   if (frame == frames().end() || frame->offset != chunk.frame_offset) bad("no frame begins there");
   read_frame(*frame, scratch, out);
-  if (sha256(out) != chunk.digest) bad("digest differs");
+  if (proof == Proof::kChunk && sha256(out) != chunk.digest) bad("digest differs");
 }
 
 std::string Reader::read_file(const std::string& path, std::uint64_t limit) const {

@@ -70,9 +70,12 @@ class Reader {
   void read_frame(const Frame& frame, std::vector<std::byte>& scratch, std::span<std::byte> out) const;
   bool is_here(const Frame& frame) const;  // as RandomAccess says
 
-  // Decompresses one chunk into `out` (exactly chunk.size bytes) and checks its digest. `scratch` is reused between
-  // calls of one thread. Throws Error{kBadBundle} naming nothing: callers add the path.
-  void read_chunk(const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out) const;
+  // Decompresses one chunk into `out` (exactly chunk.size bytes) and checks its digest, unless the caller compares its
+  // file's. `scratch` is reused between calls of one thread. Throws Error{kBadBundle} naming nothing: callers add the
+  // path.
+  enum class Proof { kChunk, kFile };
+  void read_chunk(const Chunk& chunk, std::vector<std::byte>& scratch, std::span<std::byte> out,
+                  Proof proof = Proof::kChunk) const;
 
   // A whole small file (at most `limit` bytes), verified. Throws Error{kNotFound} if there is no such entry.
   std::string read_file(const std::string& path, std::uint64_t limit = 1 << 20) const;
