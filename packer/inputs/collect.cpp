@@ -2,15 +2,24 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <optional>
 
+#include "bundle/bundle_info.h"
 #include "bundle/error.h"
+#include "bundle/limits.h"
+#include "bundle/member_path.h"
+#include "bundle/own_libc.h"
 #include "packer/faults.h"
+#include "packer/input_file.h"
 
 namespace holdall::packer {
 namespace {
 
 namespace fs = std::filesystem;
 using bundle::EntryType;
+using bundle::Error;
+using bundle::ErrorKind;
 
 std::vector<Collection> one(Collection collection) {
   std::vector<Collection> result;
@@ -18,11 +27,47 @@ std::vector<Collection> one(Collection collection) {
   return result;
 }
 
-// A tree that Holdall unpacked has `holdall/`: packing makes it anew.
+// The C library that an unpacked bundle brings.
+std::optional<bundle::BundledLibc> libc_of(const std::string& bundle_json) {
+  try {
+    return bundle::parse_bundle_info(read_whole(bundle_json, bundle::kMaxInfoBytes)).requires_host.libc;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kStorage) throw;
+    return std::nullopt;  // nothing that this program has written
+  }
+}
+
+// Relocation has led the programs of such a tree to its own loader, by an absolute path, and left links that tell.
+bool runs_on(const bundle::BundledLibc& libc, const std::vector<Member>& members) {
+  const std::string_view family = bundle::parent_of(libc.interpreter);
+  std::vector<std::string> names;
+  std::map<std::string, std::string> links;
+  for (const Member& member : members) {
+    const std::string path = member.path;
+    if (member.type == EntryType::kSymlink) links[path] = member.link_target;
+    if (bundle::parent_of(path) == family) names.push_back(path.substr(family.size() + 1));
+  }
+  return std::ranges::any_of(bundle::libc_links(libc, names), [&](const bundle::TreeLink& link) {
+    const auto found = links.find(link.path);
+    return found != links.end() && found->second == link.target;
+  });
+}
+
+// A tree that Holdall unpacked has `holdall/`, and may have a C library: packing makes both anew.
 void leave_out_made(std::vector<Member>& members, const std::string& folder) {
   std::error_code ignored;
-  if (!fs::is_regular_file(folder + "/holdall/bundle.json", ignored)) return;
-  std::erase_if(members, [](const Member& member) { return (member.path + "/").starts_with("holdall/"); });
+  const std::string bundle_json = folder + "/holdall/bundle.json";
+  if (!fs::is_regular_file(bundle_json, ignored)) return;
+  const auto libc = libc_of(bundle_json);
+  if (libc && runs_on(*libc, members)) {
+    throw Error(ErrorKind::kCannotPack, "cannot pack '" + folder + "': its programs run on its own C library, which " +
+                                            "they name by where it lies now: 'holdall relocate --libc host' first");
+  }
+  const std::string family(libc ? bundle::parent_of(libc->interpreter) : "");
+  std::erase_if(members, [&](const Member& member) {
+    const std::string path = member.path + "/";
+    return path.starts_with("holdall/") || (!family.empty() && path.starts_with(family + "/"));
+  });
 }
 
 std::vector<Collection> collect_one(const InputRequest& request, const std::function<void()>& check) {
@@ -106,8 +151,8 @@ InputKind kind_of_input(const std::string& folder) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
   if (status.type() == fs::file_type::not_found || !fs::is_directory(status)) {
-    throw bundle::Error(bundle::ErrorKind::kNotFound, "cannot pack '" + folder + "': " +
-                                                          (fs::exists(status) ? "it is no folder" : "it is not there"));
+    throw Error(ErrorKind::kNotFound,
+                "cannot pack '" + folder + "': " + (fs::exists(status) ? "it is no folder" : "it is not there"));
   }
   if (fs::is_directory(folder + "/conda-meta", error)) return InputKind::kConda;
   return fs::is_regular_file(folder + "/pyvenv.cfg", error) ? InputKind::kVenv : InputKind::kPrefix;

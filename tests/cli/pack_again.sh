@@ -37,3 +37,28 @@ again host --python-prefix /usr
 [ ! -e tree/python-base ] || fail "the host's interpreter and a packed one"
 [ "$(readlink tree/bin/python3)" = /usr/bin/python3.11 ] || fail "bin/python3 leads to $(readlink tree/bin/python3)"
 tree/bin/python -c 'import os, sys; assert os.__file__.startswith("/usr/lib/"), os.__file__'
+
+# Programs that run on the C library that their bundle brings name it by a path that holds only there. Put back on the
+# host's, they are packed again, with a C library of their own or without.
+rm -r tree
+mkdir -p tree/bin
+echo 'int main(void) { return 42; }' | cc -x c -o tree/bin/answer -
+expect 0 "$pack" -p tree --libc bundled -o own-1.tar.zst
+rm -r tree
+expect 0 "$HOLDALL_BIN/holdall" extract own-1.tar.zst --libc bundled -C "$PWD/tree"
+for libc in host bundled; do
+  expect 11 "$pack" -p tree --libc $libc -o never.tar.zst; says "holdall relocate --libc host"
+  [ ! -e never.tar.zst ] || fail "an output is left"
+done
+expect 0 "$HOLDALL_BIN/holdall" relocate tree --libc host
+expect 0 "$pack" -p tree -o without.tar.zst
+tar --zstd -tf without.tar.zst | grep '^libc/' && fail "a C library is packed that nobody has asked for"
+again own-2 --libc bundled
+expect 42 tree/bin/answer
+rm -r tree
+for archive in own-1 own-2; do
+  expect 0 "$HOLDALL_BIN/holdall" extract "$archive.tar.zst" --libc bundled -C "$PWD/tree"
+  expect 42 tree/bin/answer
+  mv tree "$archive"
+done
+diff -r --no-dereference --exclude=holdall own-1 own-2 || fail "a tree with its C library changes when it is packed again"
