@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <functional>
 #include <random>
 
 #include "bundle/digest.h"
@@ -75,6 +76,24 @@ TEST(ElfFile, Refuses32BitAndBigEndian) {
   bytes = good;
   bytes[EI_DATA] = ELFDATA2MSB;
   EXPECT_TRUE(thrown_by([&] { ElfFile(folder.write("x", bytes)); }).says("not little-endian"));
+}
+
+TEST(ElfFile, RefusesHeadersThatNoLoaderTakes) {
+  const TemporaryFolder folder;
+  const std::string good = read_file(folder.library("libgood.so"));
+  const auto refusal = [&](const std::function<void(Elf64_Ehdr&)>& change) {
+    std::string bytes = good;
+    Elf64_Ehdr header{};
+    std::memcpy(&header, bytes.data(), sizeof header);
+    change(header);
+    std::memcpy(bytes.data(), &header, sizeof header);
+    return thrown_by([&] { ElfFile(folder.write("x", bytes)); });
+  };
+  EXPECT_TRUE(refusal([](Elf64_Ehdr& header) { header.e_type = ET_REL; }).says("neither an executable"));
+  EXPECT_TRUE(refusal([](Elf64_Ehdr& header) { header.e_phnum = 0; }).says("no program headers"));
+  EXPECT_TRUE(refusal([](Elf64_Ehdr& header) { header.e_phnum = PN_XNUM; }).says("too many program headers"));
+  EXPECT_TRUE(refusal([](Elf64_Ehdr& header) { header.e_phentsize = 32; }).says("unknown size of program headers"));
+  EXPECT_TRUE(refusal([](Elf64_Ehdr& header) { header.e_phoff = ~std::uint64_t{0}; }).says("lies outside the file"));
 }
 
 // Every truncation and many corruptions of a real file: an error that names it or an answer, never a crash or a hang.
