@@ -53,11 +53,11 @@ EditListener SharedEdits::listener_of(SharedEdits& shared, const std::shared_ptr
       if (one.partial) one.partial(index, picture);
     });
   };
-  listener.done = [&shared, flight](EditOutcome outcome) { shared.land(*flight, std::move(outcome)); };
+  listener.done = [&shared, flight](const EditOutcome& outcome) { shared.land(*flight, outcome); };
   return listener;
 }
 
-void SharedEdits::land(Flight& flight, EditOutcome outcome) {
+void SharedEdits::land(Flight& flight, const EditOutcome& outcome) {
   if (!flight.key.empty()) by_key_.erase(flight.key);
   const auto waiting = std::exchange(flight.waiting, {});
   for (const auto& [ticket, listener] : waiting) by_ticket_.erase(ticket);

@@ -36,7 +36,7 @@ class SharedEdits {
     std::map<std::uint64_t, EditListener> waiting{};
   };
   static EditListener listener_of(SharedEdits& shared, const std::shared_ptr<Flight>& flight);
-  void land(Flight& flight, EditOutcome outcome);
+  void land(Flight& flight, const EditOutcome& outcome);
 
   EditQueue& queue_;
   std::map<std::string, std::shared_ptr<Flight>> by_key_;

@@ -18,7 +18,7 @@ std::optional<JobStatus> job_status_named(std::string_view name) noexcept;
 // "2-17": the 17th event of the second process that had the job. Later events have greater ids.
 struct EventId {
   std::uint32_t epoch = 0, number = 0;
-  auto operator<=>(const EventId&) const = default;
+  auto operator<=>(const EventId&) const = default;  // NOLINT(modernize-use-nullptr): of a 0 that nobody wrote
   std::string text() const;
   static std::optional<EventId> parse(std::string_view text);
 };

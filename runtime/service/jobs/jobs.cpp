@@ -309,7 +309,7 @@ Jobs::Page Jobs::list(JobJournal::Query query) {
 }
 
 JobView Jobs::cancel(const std::string& id, const Caller& caller) {
-  const JobView view = find(id, caller);
+  JobView view = find(id, caller);
   if (view.job.finished) return view;
   const auto live = live_.find(id);
   if (live == live_.end()) {
