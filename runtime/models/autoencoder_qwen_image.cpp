@@ -28,6 +28,10 @@ namespace {
 using at::Tensor;
 using weights::Config;
 
+// How many tensors of the picture's size, as many channels as the first scale's, are held at once;
+// tests/runtime/pipelines/full_size.sh compares.
+constexpr double kTensorsOfBlock = 9;
+
 enum class Kernel { kSpaceTime, kSpace };  // how the checkpoint stores a convolution: five or four dimensions
 
 struct Convolution {
@@ -228,8 +232,7 @@ AutoencoderQwenImage AutoencoderQwenImage::load(const std::filesystem::path& fol
   state->quant = Convolution::load(root / "quant_conv", 2 * z, 2 * z, 1, Kernel::kSpaceTime);
   state->post_quant = Convolution::load(root / "post_quant_conv", z, z, 1, Kernel::kSpaceTime);
   state->load_decoder(root / "decoder");
-  checkpoint.require_complete(
-      [](const std::string& name) { return name.find(".time_conv.") != std::string::npos; });  // of videos
+  checkpoint.require_complete(ignores);
   return AutoencoderQwenImage(std::move(state));
 }
 
@@ -238,6 +241,14 @@ std::int64_t AutoencoderQwenImage::scale() const {
 }
 std::int64_t AutoencoderQwenImage::channels() const {
   return state_->sizes.z;
+}
+
+double AutoencoderQwenImage::workspace(std::int64_t pixels, std::size_t size) const {
+  return kTensorsOfBlock * static_cast<double>(size) *
+         static_cast<double>(pixels * state_->sizes.base * state_->sizes.mult[0]);
+}
+bool AutoencoderQwenImage::ignores(const std::string& tensor) {
+  return tensor.find(".time_conv.") != std::string::npos;
 }
 
 AutoencoderQwenImage::Posterior AutoencoderQwenImage::posterior(const Tensor& picture) const {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 namespace holdall::runtime::models {
 
@@ -18,6 +19,11 @@ class AutoencoderQwenImage {
 
   std::int64_t scale() const;     // pixels per latent pixel, on a side
   std::int64_t channels() const;  // of a latent
+  // Bytes that encode() or decode() of so many pixels takes beside the weights, where a value takes `size`; an
+  // estimate.
+  double workspace(std::int64_t pixels, std::size_t size) const;
+  // Whether a checkpoint's tensor of this name is of no use here: the time convolutions of videos.
+  static bool ignores(const std::string& tensor);
 
   // (1, 3, H, W) in [-1, 1], the model's dtype, H and W multiples of scale() → the posterior's mean, normalised by the
   // configured latents_mean and latents_std: (1, channels, H/scale, W/scale).

@@ -29,11 +29,6 @@ Source source_of(weights::Checkpoint& checkpoint, const char* nested, const char
   return {checkpoint, checkpoint.has(std::string(nested) + witness) ? nested : flat, device, dtype};
 }
 
-// Weights that nothing here computes with: the head, and tables that old versions saved.
-bool is_known_extra(const std::string& name) {
-  return name == "lm_head.weight" || name.ends_with(".inv_freq");
-}
-
 }  // namespace
 
 struct Qwen25VL::State {
@@ -69,7 +64,7 @@ struct Qwen25VL::State {
       vision.emplace(config.vision, visual);
     }
     checkpoint.require_complete(
-        [&](const std::string& name) { return is_known_extra(name) || (!sees && name.starts_with(visual.prefix)); });
+        [&](const std::string& name) { return ignores(name) || (!sees && name.starts_with(visual.prefix)); });
   }
 
   ModelConfig config;
@@ -87,6 +82,10 @@ Qwen25VL::~Qwen25VL() = default;
 Qwen25VL Qwen25VL::load(const fs::path& model, at::Device device, at::ScalarType dtype) {
   const c10::InferenceMode inference;
   return Qwen25VL(std::make_unique<State>(model, device, dtype));
+}
+
+bool Qwen25VL::ignores(const std::string& tensor) {
+  return tensor == "lm_head.weight" || tensor.ends_with(".inv_freq");
 }
 
 VisionLanguageInput Qwen25VL::process(const std::string& text, const std::vector<image::Picture>& pictures) const {

@@ -34,6 +34,9 @@ class Qwen25VL {
   // the pictures (smart_resize, bicubic, CLIP mean and std, patches in 2×2-merge order).
   VisionLanguageInput process(const std::string& text, const std::vector<image::Picture>& pictures) const;
 
+  // Whether a checkpoint's tensor of this name is of no use here: the head, and tables that old versions saved.
+  static bool ignores(const std::string& tensor);
+
   // hidden_states[-1], post final norm: (1, tokens, hidden) in the model's dtype, with 3-D M-RoPE positions.
   at::Tensor encode(const VisionLanguageInput& input) const;
 

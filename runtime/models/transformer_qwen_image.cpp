@@ -38,6 +38,8 @@ constexpr std::int64_t kTimeChannels = 256;
 constexpr double kTimeScale = 1000, kTimePeriod = 10000;
 constexpr std::int64_t kRopePositions = 4096;
 constexpr int kRopeTheta = 10000;
+// How many tensors of a token's width a block holds at once; tests/runtime/pipelines/full_size.sh compares.
+constexpr double kTensorsOfBlock = 16;
 
 struct Sizes {
   std::int64_t patch, in, out, layers, heads, head_dim, text;
@@ -220,6 +222,29 @@ std::int64_t TransformerQwenImage::in_channels() const {
 }
 std::int64_t TransformerQwenImage::text_channels() const {
   return state_->sizes.text;
+}
+
+bool TransformerQwenImage::zero_cond_t() const {
+  return state_->sizes.zero_cond_t;
+}
+
+double TransformerQwenImage::operations(const Tokens& tokens) const {
+  const Sizes& sizes = state_->sizes;
+  const auto d = static_cast<double>(sizes.d()), text = static_cast<double>(tokens.text),
+             image = static_cast<double>(tokens.image), all = text + image;
+  const double times = sizes.zero_cond_t ? 2 : 1;  // the image's modulation is of two timesteps
+  const double patch = static_cast<double>(sizes.patch * sizes.patch * sizes.out);
+  // Queries, keys, values and their way out are 8 d² a token, the MLP 16 d²; attention is 4 d for each pair of tokens.
+  const double block = 24 * all * d * d + 4 * all * all * d + 12 * (times + 1) * d * d;
+  const double time = 2 * times * d * (static_cast<double>(kTimeChannels) + d);
+  const double ends =
+      2 * d * (image * static_cast<double>(sizes.in) + text * static_cast<double>(sizes.text) + 2 * d + image * patch);
+  return static_cast<double>(sizes.layers) * block + time + ends;
+}
+
+double TransformerQwenImage::workspace(const Tokens& tokens, std::size_t size) const {
+  return kTensorsOfBlock * static_cast<double>(size) *
+         static_cast<double>((tokens.text + tokens.image) * state_->sizes.d());
 }
 
 std::int64_t TransformerQwenImage::text_start(const std::vector<TokenGrid>& grids) {

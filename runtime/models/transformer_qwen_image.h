@@ -32,6 +32,17 @@ class TransformerQwenImage {
 
   std::int64_t in_channels() const;    // of a packed latent token
   std::int64_t text_channels() const;  // of a prompt embedding
+  bool zero_cond_t() const;            // as Qwen-Image-Edit-2511 has it
+
+  // How many tokens one forward pass sees.
+  struct Tokens {
+    std::int64_t text, image;  // image: the target's and the references'
+  };
+  // The floating-point operations of one forward pass, a multiplication and an addition being two: matrix products and
+  // attention, as the reference counts them.
+  double operations(const Tokens& tokens) const;
+  // Bytes that a forward pass takes beside the weights, where a value takes `size`; an estimate.
+  double workspace(const Tokens& tokens, std::size_t size) const;
 
   // What depends on the prompt and the pictures' sizes only: made once per prompt, used in every step.
   struct Context {

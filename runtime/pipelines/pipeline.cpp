@@ -30,6 +30,19 @@ constexpr Supported kSupported[] = {{"QwenImagePipeline", qwen_image, false},
                                     {"QwenImageEditInpaintPipeline", qwen_image_edit, true},
                                     {"QwenImageEditPlusPipeline", qwen_image_edit_plus, true}};
 
+const Supported& supported(const std::filesystem::path& model) {
+  if (!std::filesystem::is_directory(model))
+    throw Error(ErrorKind::kNotFound, "cannot find the model folder '" + model.string() + "'");
+  const auto index = weights::Config::read(model / "model_index.json");
+  const auto name = index.get<std::string>("/_class_name");
+  std::string known;
+  for (const auto& kind : kSupported) {
+    if (name == kind.class_name) return kind;
+    known += (known.empty() ? "" : ", ") + std::string(kind.class_name);
+  }
+  index.refuse("/_class_name", "is '" + name + "', which is not supported: this build runs " + known);
+}
+
 class FamilyPipeline final : public Pipeline {
  public:
   FamilyPipeline(const Supported& kind, Parts parts) : kind_(kind), parts_(std::move(parts)) {}
@@ -59,24 +72,19 @@ class FamilyPipeline final : public Pipeline {
 
 }  // namespace
 
+std::string class_of(const std::filesystem::path& model) {
+  return supported(model).class_name;
+}
+
 std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const ModelManifest& manifest,
                                const LoadOptions& options) {
-  if (!std::filesystem::is_directory(model))
-    throw Error(ErrorKind::kNotFound, "cannot find the model folder '" + model.string() + "'");
-  const auto index = weights::Config::read(model / "model_index.json");
-  const auto name = index.get<std::string>("/_class_name");
-  std::string known;
-  for (const auto& supported : kSupported) {
-    known += (known.empty() ? "" : ", ") + std::string(supported.class_name);
-    if (name != supported.class_name) continue;
-    std::unique_ptr<Pipeline> pipeline;
-    const Placement placement = place(options);
-    translating_errors([&] {
-      pipeline = std::make_unique<FamilyPipeline>(supported, Parts::load(model, manifest, placement, options.loras));
-    });
-    return pipeline;
-  }
-  index.refuse("/_class_name", "is '" + name + "', which is not supported: this build runs " + known);
+  const Supported& kind = supported(model);
+  std::unique_ptr<Pipeline> pipeline;
+  const Placement placement = place(options);
+  translating_errors([&] {
+    pipeline = std::make_unique<FamilyPipeline>(kind, Parts::load(model, manifest, placement, options.loras));
+  });
+  return pipeline;
 }
 
 }  // namespace holdall::runtime::pipelines

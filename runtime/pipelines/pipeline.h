@@ -88,7 +88,11 @@ class Pipeline {
   virtual bool edits() const = 0;
 };
 
-// Dispatches on model_index.json's _class_name and refuses what is unknown by name. `manifest`: the model's, for the
+// model_index.json's _class_name. Throws Error{kNotFound, kBadModel} where this build does not run it, naming what it
+// runs.
+std::string class_of(const std::filesystem::path& model);
+
+// Dispatches on class_of() and refuses what is unknown by name. `manifest`: the model's, for the
 // defaults of its edits. Throws Error{kNotFound, kBadModel}.
 std::unique_ptr<Pipeline> load(const std::filesystem::path& model, const ModelManifest& manifest,
                                const LoadOptions& options);

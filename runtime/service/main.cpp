@@ -1,4 +1,5 @@
-// holdall-edit: `serve` is this program; `run` and `tokenize` are the worker's, which holds the model's code.
+// holdall-edit: `serve` is this program; `run`, `inspect` and `tokenize` are the worker's, which holds the model's
+// code.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -85,7 +86,7 @@ void add_serve_options(CLI::App& serve, service::Options& options) {
 
 int run(int argc, char** argv) {
   const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "run" || command == "tokenize") become_worker(argv);
+  if (command == "run" || command == "inspect" || command == "tokenize") become_worker(argv);
   CLI::App app("Edits pictures as instructed, over HTTP or once.", "holdall-edit");
   app.set_version_flag("--version", std::string("holdall-edit ") + HOLDALL_VERSION);
   app.footer(kFooter);
@@ -101,6 +102,7 @@ int run(int argc, char** argv) {
   service::add_keys_command(app);
   service::add_audit_command(app);
   app.add_subcommand("run", "one edit, no server (see run --help)");
+  app.add_subcommand("inspect", "what a model is and what it needs (see inspect --help)");
   app.add_subcommand("tokenize", "token ids of prompts (see tokenize --help)");
   try {
     app.parse(argc, argv);

@@ -130,12 +130,24 @@ at::Tensor Checkpoint::take(const std::string& name, at::IntArrayRef shape, at::
   if (view.sizes() != shape) return fault(called + "has shape " + text(view.sizes()) + ", needed " + text(shape));
   if (!is_supported(view.scalar_type(), dtype))
     return fault(called + "is " + Safetensors::dtype_name(view.scalar_type()) + ", needed F32, BF16 or F16");
+  if (device.is_meta()) return at::empty(shape, at::TensorOptions(dtype).device(device));
   at::Tensor tensor = view.to(at::TensorOptions(dtype).device(device), /*non_blocking=*/false, /*copy=*/true);
   file.release(name);
   if (!is_finite(tensor))
     return fault(called + "holds NaN or infinity" +
                  (view.scalar_type() == dtype ? "" : " as " + Safetensors::dtype_name(dtype)));
   return tensor;
+}
+
+std::map<std::string, std::uint64_t> Checkpoint::elements(
+    const std::function<bool(const std::string& name)>& counts) const {
+  std::map<std::string, std::uint64_t> elements;
+  for (const auto& [name, file] : state_->where) {
+    if (!counts(name)) continue;
+    const at::Tensor view = state_->files[file].view(name);
+    elements[Safetensors::dtype_name(view.scalar_type())] += static_cast<std::uint64_t>(view.numel());
+  }
+  return elements;
 }
 
 std::vector<std::string> Checkpoint::untaken() const {

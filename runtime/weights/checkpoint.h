@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -27,8 +29,12 @@ class Checkpoint {
   // are given back, so that a checkpoint never lies in memory twice. A tensor that is missing, has another shape, is no
   // floating-point one that is supported (fp8 with scales is not) or holds NaN or infinity is a fault: it is noted, and
   // a tensor of `shape` without data comes back, so that loading goes on and meets the other faults. The caller ends
-  // with require_complete(). Throws Error{kBadModel} with the faults so far where they are very many.
+  // with require_complete(). Throws Error{kBadModel} with the faults so far where they are very many. For the meta
+  // device the header is all that is read.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::Device device, at::ScalarType dtype);
+
+  // How many elements are stored in each dtype, as the format spells it, of the tensors whose name `counts` accepts.
+  std::map<std::string, std::uint64_t> elements(const std::function<bool(const std::string& name)>& counts) const;
 
   // Names never taken, sorted.
   std::vector<std::string> untaken() const;

@@ -17,24 +17,12 @@
 #include "runtime/pipelines/pipeline.h"
 #include "runtime/worker/interrupts.h"
 #include "runtime/worker/provenance.h"
+#include "runtime/worker/size.h"
 #include "runtime/worker/step_progress.h"
 
 namespace holdall::runtime::worker {
 
 namespace {
-
-std::optional<image::Size> parse_size(const std::string& text) {
-  if (text == "auto") return std::nullopt;
-  image::Size size;
-  const char* const end = text.data() + text.size();
-  const auto [x, width_error] = std::from_chars(text.data(), end, size.width);
-  if (width_error == std::errc() && x != end && *x == 'x') {
-    const auto [rest, height_error] = std::from_chars(x + 1, end, size.height);
-    if (height_error == std::errc() && rest == end) return size;
-  }
-  throw Error(ErrorKind::kBadRequest, "cannot use size '" + text + "': needed auto or WIDTHxHEIGHT, such as 1024x768",
-              "size");
-}
 
 image::Format format_of(const std::filesystem::path& file) {
   std::string extension = file.extension().string();

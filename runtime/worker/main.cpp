@@ -1,5 +1,5 @@
-// The half of holdall-edit that links libtorch. People call `holdall-edit run` and `holdall-edit tokenize`, which
-// become this program; `serve` is started by the service with one end of a socket pair.
+// The half of holdall-edit that links libtorch. People call `holdall-edit run`, `inspect` and `tokenize`,
+// which become this program; `serve` is started by the service with one end of a socket pair.
 #include <CLI/CLI.hpp>
 
 #include <cstdlib>
@@ -8,6 +8,7 @@
 
 #include "runtime/error.h"
 #include "runtime/worker/edit_command.h"
+#include "runtime/worker/inspect_command.h"
 #include "runtime/worker/serve_loop.h"
 #include "runtime/worker/tokenize_command.h"
 
@@ -111,6 +112,16 @@ int main(int argc, char** argv) {
   tokenize->add_option("--model", tokenizer_model, "folder of the checkpoint")->type_name("DIR")->required();
   tokenize->add_flag("--json", json, "the only form there is; accepted for scripts");
 
+  worker::InspectArguments inspection;
+  CLI::App* inspect = app.add_subcommand("inspect", "what a model is, and what it needs, from its headers alone");
+  inspect->add_option("model", inspection.model, "folder of the checkpoint")->type_name("MODEL")->required();
+  inspect->add_option("--size", inspection.sizes, "of a result; several (default: half, whole and twice the model's)")
+      ->type_name("WIDTHxHEIGHT")
+      ->allow_extra_args(false);
+  inspect->add_option("--device", inspection.device, "auto, cpu, cuda or cuda:N")->type_name("D");
+  inspect->add_option("--dtype", inspection.dtype, "as for run")->type_name("T");
+  inspect->add_flag("--json", inspection.json, "print the result as JSON");
+
   worker::ServeOptions service{-1, {}, "auto", "", ""};
   CLI::App* serve = app.add_subcommand("serve", "edit what the service sends (started by holdall-edit serve)");
   serve->add_option("--fd", service.fd, "this end of the socket pair")->type_name("N")->required();
@@ -119,7 +130,7 @@ int main(int argc, char** argv) {
   serve->add_option("--dtype", service.dtype, "float32, bfloat16 or float16")->type_name("T");
   serve->add_option("--golden", service.golden, "golden edits instead of the model's")->type_name("JSON");
 
-  for (CLI::App* command : {run, tokenize}) name_environment(*command);
+  for (CLI::App* command : {run, inspect, tokenize}) name_environment(*command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -128,6 +139,7 @@ int main(int argc, char** argv) {
   try {
     if (*serve) return worker::serve_loop(service);
     if (*run) worker::run_edit(edit);
+    if (*inspect) worker::run_inspect(inspection);
     if (*tokenize) worker::run_tokenize(tokenizer_model, std::cin, std::cout);
     return EXIT_SUCCESS;
   } catch (const Error& error) {

@@ -1,4 +1,4 @@
-# holdall-edit-worker run and tokenize, from the outside: results, exit codes, and nothing left behind.
+# holdall-edit-worker run, inspect and tokenize, from the outside: results, exit codes, and nothing left behind.
 worker="$HOLDALL_BIN/holdall-edit-worker"
 model="$HOLDALL_SOURCE/tests/data/random-model"
 photo="$HOLDALL_SOURCE/examples/photo/grace_hopper.jpg"
@@ -124,6 +124,45 @@ printf '%s\n' '"make it blue"' '""' '"\u628a\n"' | "$worker" tokenize --model "$
 sed -n 1p ids | grep -E '^\[[0-9]+(,[0-9]+)*\]$' || fail "tokenize: $(cat ids)"
 status=0; echo 'no json' | "$worker" tokenize --model "$model" 2>stderr || status=$?
 [ $status -eq 2 ] && grep -q "line 1" stderr || fail "tokenize took what is no JSON: $status $(cat stderr)"
+
+# inspect: what it is and needs, from the headers: what only loading would find is found, what lies in the data is not read.
+"$worker" inspect "$model" --device cpu >stdout
+for text in "holdall-demo: QwenImageEditPlusPipeline, as Qwen-Image-Edit-2509" QwenImageTransformer2DModel "96x96 " "384x384 " \
+  "fits; "; do
+  grep -qF -- "$text" stdout || fail "inspect lacks '$text': $(cat stdout)"
+done
+"$worker" inspect "$model" --device cpu --size 130x96 --size auto --json >stdout
+python3 - "$model" <stdout <<'END'
+import json, pathlib, struct, sys
+found = json.loads(open("stdout").read())
+for part in found["components"]:
+    count = 0
+    for file in pathlib.Path(sys.argv[1], part["name"]).glob("*.safetensors"):
+        data = file.read_bytes()
+        header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
+        for tensor in header.values():
+            if "shape" in tensor:
+                size = 1
+                for extent in tensor["shape"]:
+                    size *= extent
+                count += size
+    assert part["parameters"] == count == sum(part["dtypes"].values()), part
+[size] = found["sizes"]
+assert (size["width"], size["height"]) == (128, 96), size
+assert size["fits"] and size["memory_bytes"]["float32"] > found["weights_bytes"]["float32"] > 0, found
+END
+rm out/*
+cp -r "$model" copy && weights=copy/transformer/diffusion_pytorch_model.safetensors
+expect 7 "absent" "$worker" inspect absent
+expect 3 "FluxPipeline" "$worker" inspect broken
+expect 2 "12by12" "$worker" inspect "$model" --size 12by12
+expect 2 "unknown device" "$worker" inspect "$model" --device abacus
+sed -i 's/BF16/F16 /' "$weights" && expect 3 "unknown dtype" "$worker" inspect copy
+cp "$model/transformer/diffusion_pytorch_model.safetensors" "$weights" && truncate -s -2 "$weights"
+expect 3 "outside the file's" "$worker" inspect copy
+echo '{"weight_map": {"proj_out.weight": "second.safetensors"}}' >copy/transformer/diffusion_pytorch_model.safetensors.index.json
+expect 7 "second.safetensors" "$worker" inspect copy
+rm copy/transformer/*.safetensors* && expect 7 "cannot find weights" "$worker" inspect copy
 
 "$worker" --version | grep -E '^[0-9]+\.[0-9]+' || fail "no version"
 "$worker" run --help | grep HOLDALL_TRUE_CFG_SCALE || fail "help names no environment variables"
