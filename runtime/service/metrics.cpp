@@ -76,6 +76,18 @@ struct Metrics::Impl : Families {
   prom::Gauge& connections = gauges("holdall_connections", "Connections to the main listener").Add({{"state", "open"}});
   prom::Gauge& ready = gauge("holdall_ready", "1 when edits are served");
   prom::Gauge& draining = gauge("holdall_draining", "1 after the signal to stop");
+
+  // Zero from the start: a counter whose first sample is 1 has no increase that an alert could see.
+  Impl() {
+    for (const char* reason : {"crashed", "hung", "load_failed"}) restarts.Add({{"reason", reason}});
+    for (const char* stage : {"text", "denoise", "vae", "encode"}) {
+      oom.Add({{"stage", stage}});
+      stage_seconds.Add({{"stage", stage}}, request_buckets());
+    }
+    for (const char* result : {"hit", "miss", "joined"}) cache_requests.Add({{"result", result}});
+    for (const char* reason : {"missing", "unknown"}) authentication_failures.Add({{"reason", reason}});
+    jobs.Add({{"outcome", "succeeded"}, {"reason", ""}});
+  }
 };
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}

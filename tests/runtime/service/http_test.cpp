@@ -170,5 +170,13 @@ TEST_F(Http, CountsRequestsByRouteNeverByTheClientsWords) {
   EXPECT_EQ(service.probe("/metrics").body.find("BREW"), std::string::npos);
 }
 
+TEST_F(Http, CountsFromZeroSoThatTheFirstEventIsAnIncrease) {
+  for (const char* series :
+       {"holdall_worker_restarts_total{reason=\"hung\"}", "holdall_gpu_oom_total{stage=\"denoise\"}",
+        "holdall_cache_requests_total{result=\"hit\"}", "holdall_auth_failures_total{reason=\"unknown\"}",
+        "holdall_stage_duration_seconds_count{stage=\"vae\"}"})
+    EXPECT_EQ(service.metric(series), 0) << series;
+}
+
 }  // namespace
 }  // namespace holdall::runtime::service::testing
