@@ -78,6 +78,8 @@ CASES = {
         strength=1.0, size=[80, 80]),
     "lightning": dict(
         model="lightning", images=[(90, 60)], prompt="fast", negative_prompt=None, seed=6, steps=4, true_cfg_scale=1.0),
+    "lightning_8": dict(
+        model="lightning", images=[(60, 90)], prompt="less fast", negative_prompt=None, seed=8, steps=8, true_cfg_scale=1.0),
     "lora_kohya": dict(
         model="2509", images=[(90, 60)], prompt="in ink", negative_prompt=" ", seed=61, steps=2, true_cfg_scale=4.0,
         loras={"kohya": 1.0}),

@@ -24,10 +24,10 @@ namespace fs = std::filesystem;
 
 const fs::path kFixtures = HOLDALL_PARITY, kStarterFixtures = HOLDALL_PARITY_STARTER, kStarter = HOLDALL_STARTER_MODEL;
 // By model, so that each is loaded once. make.py has all of them and no more.
-constexpr const char* kCases[] = {"one_image",    "two_images", "no_guidance", "areas",       "plus_inpaint",
-                                  "sharded",      "2511",       "2511_alone",  "2508",        "2508_size",
-                                  "edit_inpaint", "t2i",        "img2img",     "inpaint",     "inpaint_whole",
-                                  "lightning",    "lora_kohya", "lora_peft",   "lora_several"};
+constexpr const char* kCases[] = {"one_image",    "two_images",  "no_guidance", "areas",     "plus_inpaint",
+                                  "sharded",      "2511",        "2511_alone",  "2508",      "2508_size",
+                                  "edit_inpaint", "t2i",         "img2img",     "inpaint",   "inpaint_whole",
+                                  "lightning",    "lightning_8", "lora_kohya",  "lora_peft", "lora_several"};
 constexpr const char* kBfloat16Cases[] = {"two_images", "no_guidance", "2511_alone", "inpaint_whole"};
 
 image::Picture read_picture(const fs::path& file) {
