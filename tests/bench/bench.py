@@ -257,7 +257,54 @@ def repack():
         sys.exit("bench: the three archives differ")
 
 
-BENCHES = {"pack": pack, "venv": venv, "repack": repack, "unpack": unpack, "elf": elf, "formats": formats}
+def edit():
+    """The same edits with the same weights, once loaded and warm; and, of whole processes, the time to the first picture and the
+    memory."""
+    python, peer, model = ROOT / "build/reference/bin/python", ROOT / "tests/bench/edit_peer.py", OUT / "edit-model"
+    if not (model / "model_index.json").exists():
+        subprocess.run([python, peer, "make", model], check=True, stdout=subprocess.DEVNULL)
+    photo, steps = ROOT / "examples/photo/grace_hopper.jpg", 4
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "TQDM_DISABLE": "1", "DIFFUSERS_VERBOSITY": "error"}
+
+    def process(command):
+        """Seconds and peak memory of it all, and of what its lines say."""
+        began = time.monotonic()
+        child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment)
+        lines = child.stdout.read().splitlines()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            sys.exit(f"bench: {command[0]} exited with {child.returncode}")
+        return time.monotonic() - began, usage.ru_maxrss * 1024, lines
+
+    def ours(size, count):
+        prompts = ["--prompt", "Make the sky blue, then add a tree"] * count
+        seconds, memory, lines = process([
+            BIN / "holdall-edit", "run", "--model", model, "--image", photo, *prompts, "--negative-prompt", " ", "--true-cfg-scale", "4",
+            "--steps", steps, "--size", size, "--device", "cpu", "--dtype", "float32", "-q", "--json", "-o", OUT / "edit.png"])
+        return seconds, memory, [sum(json.loads(line)["seconds"].values()) for line in lines]
+
+    def theirs(size, count):
+        seconds, memory, lines = process([python, peer, "run", model, photo, size, steps, count])
+        return seconds, memory, [float(line) for line in lines]
+
+    result = {"name": "edit", "rounds": ROUNDS, "processors": os.cpu_count(), "shapes": {}}
+    print(f"\nedit: {steps} steps with guidance, float32, {ROUNDS} warm edits of each size, {os.cpu_count()} processors")
+    for size in ("256x256", "384x256", "320x448", "512x512"):
+        (_, own_memory, own), (_, peer_memory, peers) = ours(size, ROUNDS + 1), theirs(size, ROUNDS + 1)
+        own, peers = (statistics.median(times[1:]) for times in (own, peers))
+        result["shapes"][size] = {"seconds": own, "peer_seconds": peers, "ratio": peers / own, "memory": own_memory,
+                                  "peer_memory": peer_memory}
+        print(f"  {size}   ours {own:6.2f} s, {own_memory / 2**20:5.0f} MiB   diffusers {peers:6.2f} s, {peer_memory / 2**20:5.0f} MiB   "
+              f"ours is {peers / own:.2f}x as fast, in 1/{peer_memory / own_memory:.1f} of the memory")
+    first = [(ours("256x256", 1)[0], theirs("256x256", 1)[0]) for _ in range(ROUNDS)]
+    result["first_picture"] = {"seconds": first, "ratio": statistics.median(peer / own for own, peer in first)}
+    print(f"  from the start to the first picture, 256x256: ours {statistics.median(own for own, _ in first):.2f} s, diffusers "
+          f"{statistics.median(peer for _, peer in first):.2f} s: {result['first_picture']['ratio']:.1f}x as fast")
+    OUT.joinpath("edit.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+BENCHES = {"pack": pack, "venv": venv, "repack": repack, "unpack": unpack, "elf": elf, "formats": formats, "edit": edit}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)

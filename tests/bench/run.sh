@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev bench [pack|venv|repack|unpack|elf|formats]: ours beside the peers, in turn, on the real libtorch and CUDA libraries.
+# ./dev bench [pack|venv|repack|unpack|elf|formats|edit]: ours beside the peers, in turn, on the real libtorch and CUDA libraries.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 ./dev setup cuda
