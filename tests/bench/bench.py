@@ -108,9 +108,11 @@ def unpack():
     payload = libraries()
     timed(f"{BIN}/holdall-pack -q -f -p libraries -o libraries.tar.zst")
     timed("tar -C libraries -cf - . | zstd -q -f -3 -T2 -o peer.tar.zst")
+    timed("tar -C libraries -cf - . | pigz -4 >peer.tar.gz")
     compare("unpack-libraries", payload, {
         "holdall extract (verified)": f"{BIN}/holdall extract -q libraries.tar.zst -C unpacked",
         "tar --zstd -xf": "mkdir unpacked && tar --zstd -xf peer.tar.zst -C unpacked",
+        "tar -xzf": "mkdir unpacked && tar -xzf peer.tar.gz -C unpacked",
         "cp -r": "cp -r libraries unpacked",
         # No program that verifies can be faster: a processor for each, and nothing is written.
         "decompressing, hashing alone": "zstd -q -dc peer.tar.zst >/dev/null & openssl dgst -sha256 libraries/lib/* && wait $!",
