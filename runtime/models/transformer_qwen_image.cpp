@@ -38,8 +38,6 @@ constexpr std::int64_t kTimeChannels = 256;
 constexpr double kTimeScale = 1000, kTimePeriod = 10000;
 constexpr std::int64_t kRopePositions = 4096;
 constexpr int kRopeTheta = 10000;
-// How many tensors of a token's width a block holds at once; tests/runtime/pipelines/full_size.sh compares.
-constexpr double kTensorsOfBlock = 16;
 
 struct Sizes {
   std::int64_t patch, in, out, layers, heads, head_dim, text;
@@ -240,11 +238,6 @@ double TransformerQwenImage::operations(const Tokens& tokens) const {
   const double ends =
       2 * d * (image * static_cast<double>(sizes.in) + text * static_cast<double>(sizes.text) + 2 * d + image * patch);
   return static_cast<double>(sizes.layers) * block + time + ends;
-}
-
-double TransformerQwenImage::workspace(const Tokens& tokens, std::size_t size) const {
-  return kTensorsOfBlock * static_cast<double>(size) *
-         static_cast<double>((tokens.text + tokens.image) * state_->sizes.d());
 }
 
 std::int64_t TransformerQwenImage::text_start(const std::vector<TokenGrid>& grids) {

@@ -41,8 +41,6 @@ class TransformerQwenImage {
   // The floating-point operations of one forward pass, a multiplication and an addition being two: matrix products and
   // attention, as the reference counts them.
   double operations(const Tokens& tokens) const;
-  // Bytes that a forward pass takes beside the weights, where a value takes `size`; an estimate.
-  double workspace(const Tokens& tokens, std::size_t size) const;
 
   // What depends on the prompt and the pictures' sizes only: made once per prompt, used in every step.
   struct Context {

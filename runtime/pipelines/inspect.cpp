@@ -70,11 +70,10 @@ Cost cost_of(const Parts& parts, const Facts& facts, const Size& size, std::int6
                  image::dimensions_for_area(parts.manifest.vae_area, static_cast<double>(whole.width) / whole.height));
   const auto pixels = [](const Size& of) { return std::int64_t{of.width} * of.height; };
   const std::int64_t tokens = parts.grid(whole).tokens() + (facts.edits ? parts.grid(reference).tokens() : 0);
-  // What the transformer and the autoencoder take, they take one after the other.
+  // The peak is the autoencoder's: with the released widths, tests/runtime/pipelines/full_size.sh shows it.
   const auto memory = [&](std::size_t value) {
     return static_cast<double>(facts.kept() * value) +
-           std::max(parts.transformer.workspace({text, tokens}, value),
-                    parts.vae.workspace(std::max(pixels(whole), facts.edits ? pixels(reference) : 0), value));
+           parts.vae.workspace(std::max(pixels(whole), facts.edits ? pixels(reference) : 0), value);
   };
   return {whole, text, tokens, parts.transformer.operations({text, tokens}), memory(4), memory(2)};
 }
