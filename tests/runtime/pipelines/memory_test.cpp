@@ -22,7 +22,6 @@ std::size_t resident_memory() {
 }
 
 TEST(Memory, DoesNotGrowOver200EditsOfChangingSizes) {
-  if (*HOLDALL_SANITIZERS) GTEST_SKIP() << "a sanitizer keeps what is freed";
   const auto pipeline = load(kRandom, read_model_manifest(kRandom), {"cpu", "float32"});
   const auto edit = [&](int number) {
     const int width = 16 + 16 * (number % 7), height = 16 + 16 * (number % 11);  // 77 sizes
