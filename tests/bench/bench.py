@@ -5,6 +5,7 @@ Writes build/bench/<name>.json.
 """
 import functools
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -106,7 +107,7 @@ def unpack():
         shutil.rmtree(OUT / "unpacked", ignore_errors=True)
 
     payload = libraries()
-    timed(f"{BIN}/holdall-pack -q -f -p libraries -o libraries.tar.zst")
+    timed(f"{BIN}/holdall-pack -q -f -p libraries --compress-level 3 -o libraries.tar.zst")
     timed("tar -C libraries -cf - . | zstd -q -f -3 -T2 -o peer.tar.zst")
     timed("tar -C libraries -cf - . | pigz -4 >peer.tar.gz")
     compare("unpack-libraries", payload, {
@@ -263,43 +264,41 @@ def edit():
     """The same edits with the same weights, once loaded and warm; and, of whole processes, the time to the first picture and the
     memory."""
     python, peer, model = ROOT / "build/reference/bin/python", ROOT / "tests/bench/edit_peer.py", OUT / "edit-model"
-    if not (model / "model_index.json").exists():
-        subprocess.run([python, peer, "make", model], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([python, peer, "make", model], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     photo, steps = ROOT / "examples/photo/grace_hopper.jpg", 4
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "TQDM_DISABLE": "1", "DIFFUSERS_VERBOSITY": "error"}
 
-    def process(command):
-        """Seconds and peak memory of it all, and of what its lines say."""
-        began = time.monotonic()
+    def edits(command):
+        """A process that says a line as soon as it has made a picture: the seconds that each took, the first from the start; and its
+        peak memory."""
+        marks = [time.monotonic()]
         child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment)
-        lines = child.stdout.read().splitlines()
+        marks += [time.monotonic() for _ in child.stdout]
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             sys.exit(f"bench: {command[0]} exited with {child.returncode}")
-        return time.monotonic() - began, usage.ru_maxrss * 1024, lines
+        return [later - earlier for earlier, later in itertools.pairwise(marks)], usage.ru_maxrss * 1024
 
     def ours(size, count):
         prompts = ["--prompt", "Make the sky blue, then add a tree"] * count
-        seconds, memory, lines = process([
+        return edits([
             BIN / "holdall-edit", "run", "--model", model, "--image", photo, *prompts, "--negative-prompt", " ", "--true-cfg-scale", "4",
-            "--steps", steps, "--size", size, "--device", "cpu", "--dtype", "float32", "-q", "--json", "-o", OUT / "edit.png"])
-        return seconds, memory, [sum(json.loads(line)["seconds"].values()) for line in lines]
+            "--steps", steps, "--size", size, "--device", "cpu", "--dtype", "float32", "-q", "-o", OUT / "edit.png"])
 
     def theirs(size, count):
-        seconds, memory, lines = process([python, peer, "run", model, photo, size, steps, count])
-        return seconds, memory, [float(line) for line in lines]
+        return edits([python, peer, "run", model, photo, size, steps, count, OUT / "edit-peer.png"])
 
     result = {"name": "edit", "rounds": ROUNDS, "processors": os.cpu_count(), "shapes": {}}
     print(f"\nedit: {steps} steps with guidance, float32, {ROUNDS} warm edits of each size, {os.cpu_count()} processors")
     for size in ("256x256", "384x256", "320x448", "512x512"):
-        (_, own_memory, own), (_, peer_memory, peers) = ours(size, ROUNDS + 1), theirs(size, ROUNDS + 1)
+        (own, own_memory), (peers, peer_memory) = ours(size, ROUNDS + 1), theirs(size, ROUNDS + 1)
         own, peers = (statistics.median(times[1:]) for times in (own, peers))
         result["shapes"][size] = {"seconds": own, "peer_seconds": peers, "ratio": peers / own, "memory": own_memory,
                                   "peer_memory": peer_memory}
         print(f"  {size}   ours {own:6.2f} s, {own_memory / 2**20:5.0f} MiB   diffusers {peers:6.2f} s, {peer_memory / 2**20:5.0f} MiB   "
               f"ours is {peers / own:.2f}x as fast, in 1/{peer_memory / own_memory:.1f} of the memory")
-    first = [(ours("256x256", 1)[0], theirs("256x256", 1)[0]) for _ in range(ROUNDS)]
+    first = [(ours("256x256", 1)[0][0], theirs("256x256", 1)[0][0]) for _ in range(ROUNDS)]
     result["first_picture"] = {"seconds": first, "ratio": statistics.median(peer / own for own, peer in first)}
     print(f"  from the start to the first picture, 256x256: ours {statistics.median(own for own, _ in first):.2f} s, diffusers "
           f"{statistics.median(peer for _, peer in first):.2f} s: {result['first_picture']['ratio']:.1f}x as fast")

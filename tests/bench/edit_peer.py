@@ -1,12 +1,11 @@
 """The peer of `./dev bench edit`: diffusers, eager, on two threads, with the weights that holdall-edit has.
 
-    edit_peer.py make MODEL                          a checkpoint of random weights, large enough to be computed with
-    edit_peer.py run MODEL PICTURE SIZE STEPS COUNT   COUNT edits to SIZE; prints the seconds of each, a line each
+    edit_peer.py make MODEL                              a checkpoint of random weights, large enough to be computed with
+    edit_peer.py run MODEL PICTURE SIZE STEPS COUNT OUT   COUNT edits to SIZE, written to OUT; says its name after each
 """
 
 import pathlib
 import sys
-import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "data/parity"))
 
@@ -18,7 +17,7 @@ def make(model):
         text_heads=8, mrope=(8, 12, 12), vision_hidden=320, manifest={"vae_area": 256 * 256, "condition_area": 224 * 224}), model)
 
 
-def run(model, picture, size, steps, count):
+def run(model, picture, size, steps, count, out):
     import torch
     from diffusers import QwenImageEditPlusPipeline
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as edit_plus
@@ -30,10 +29,10 @@ def run(model, picture, size, steps, count):
     width, height = map(int, size.split("x"))
     image = Image.open(picture).convert("RGB")
     for _ in range(int(count)):
-        began = time.monotonic()
-        pipe(image=[image], prompt="Make the sky blue, then add a tree", negative_prompt=" ", true_cfg_scale=4.0,
-             num_inference_steps=int(steps), width=width, height=height, generator=torch.Generator("cpu").manual_seed(0))
-        print(time.monotonic() - began, flush=True)
+        edited = pipe(image=[image], prompt="Make the sky blue, then add a tree", negative_prompt=" ", true_cfg_scale=4.0,
+                      num_inference_steps=int(steps), width=width, height=height, generator=torch.Generator("cpu").manual_seed(0))
+        edited.images[0].save(out)
+        print(out, flush=True)
 
 
 if __name__ == "__main__":
