@@ -333,7 +333,12 @@ std::uint64_t Jobs::watch(const std::string& id, const Caller& caller, EventId a
   const auto live = live_.find(id);
   watchers_.emplace(handle, Watcher{id, after, std::move(tell)});
   if (live == live_.end()) {
-    on_disk([&] { tell_of_ended(handle); });
+    try {
+      on_disk([&] { tell_of_ended(handle); });
+    } catch (const HttpError&) {
+      watchers_.erase(handle);  // whose caller has had an answer
+      throw;
+    }
     return handle;
   }
   const std::vector<JobEvent> events = live->second.job.events;
