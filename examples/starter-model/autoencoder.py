@@ -144,7 +144,8 @@ class Autoencoder(nn.Module):
 
 @torch.no_grad()
 def to_released(model, released):
-    """Copies the weights into an AutoencoderKLQwenImage; the slices that no still picture meets become 0."""
+    """Copies the weights into an AutoencoderKLQwenImage; the slices that no still picture meets become 0, and so does the spread
+    of the latents: training never draws from it, whereas edits with a mask do."""
     ours = model.state_dict()
     for name, target in released.state_dict().items():
         target.zero_()
@@ -155,6 +156,8 @@ def to_released(model, released):
         else:
             target.copy_(ours.pop(name).view(target.shape))
     assert not ours, sorted(ours)
+    released.quant_conv.weight[model.z:] = 0
+    released.quant_conv.bias[model.z:] = -30  # the logarithm of a variance, cut off there
 
 
 @torch.no_grad()

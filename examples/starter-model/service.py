@@ -11,6 +11,12 @@ import numpy as np
 from PIL import Image
 
 
+def png(values):
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    return file.getvalue()
+
+
 class Service:
     """A running service of one checkpoint on this machine's processor; end it by leaving its `with`."""
 
@@ -34,12 +40,12 @@ class Service:
             self.close()
             raise SystemExit(f"'{program}' does not get ready: it cannot use '{checkpoint}': {error}") from error
 
-    def edit(self, picture, prompt, seed, steps):
-        """The edited picture, uint8 (H, W, 3)."""
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "PNG")
+    def edit(self, picture, prompt, seed, steps, mask=None):
+        """The edited picture, uint8 (H, W, 3); `mask`, uint8 (H, W): what is white is repainted."""
+        files = {"image": picture} if mask is None else {"image": picture, "mask": mask}
+        files = {name: (f"{name}.png", png(values), "image/png") for name, values in files.items()}
         started = time.monotonic()
-        reply = requests.post(self.url, files={"image": ("scene.png", file.getvalue(), "image/png")}, timeout=60,
+        reply = requests.post(self.url, files=files, timeout=60,
                               data={"prompt": prompt, "seed": seed, "num_inference_steps": steps, "size": "auto"})
         self.seconds.append(time.monotonic() - started)
         if reply.status_code != 200:

@@ -46,6 +46,16 @@ class Requests(unittest.TestCase):
             with self.assertRaisesRegex(SystemExit, "400 .*'prompt' is required"):
                 service.edit(picture, "", 7, 4)
 
+    def test_a_mask_keeps_what_it_does_not_select(self):
+        picture = scenes.draw(evaluate.cases("seen", 1, 7)[0]["scene"])
+        mask = np.zeros((64, 64), np.uint8)
+        mask[:, :32] = 255
+        with Service(PROGRAM, FOLDER / "checkpoint") as service:
+            edited = service.edit(picture, "make the background black", 7, 4, mask)
+        difference = np.abs(edited.astype(int) - picture)
+        self.assertGreater(difference[:, :24].mean(), 50)
+        self.assertLess(difference[:, 40:].mean(), 10)
+
     def test_a_checkpoint_that_is_none_is_named(self):
         with contextlib.redirect_stderr(io.StringIO()), self.assertRaisesRegex(SystemExit, "it cannot use '.*golden'"):
             Service(PROGRAM, FOLDER / "checkpoint/golden")
