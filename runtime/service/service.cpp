@@ -24,6 +24,7 @@
 #include "runtime/service/edits/idempotency.h"
 #include "runtime/service/edits/shared_edits.h"
 #include "runtime/service/health.h"
+#include "runtime/service/http/descriptors.h"
 #include "runtime/service/http/http_server.h"
 #include "runtime/service/http/sockets.h"
 #include "runtime/service/jobs/jobs.h"
@@ -68,7 +69,7 @@ class Service final : public WorkerEvents {
         idempotency_(database_),
         api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), shared_, idempotency_, metrics_},
              board_, metrics_, audit_.get()),
-        http_(io_, listeners.http.fd, api_, settings_.limits) {
+        http_(io_, listeners.http.fd, api_, limits()) {
     apply_settings();
   }
 
@@ -207,9 +208,24 @@ class Service final : public WorkerEvents {
     } catch (const Error& error) {
       return log_warning("reload_failed", {{"message", error.what()}});
     }
-    http_.set_limits(settings_.limits);
+    http_.set_limits(limits());
     apply_settings();
     log_event("reloaded", {{"config", options_.config.string()}, {"keys", options_.keys.string()}});
+  }
+
+  // The settings', as far as there are descriptors for them.
+  HttpLimits limits() const {
+    HttpLimits limits = settings_.limits;
+    const std::size_t most = connections_within(descriptors_);
+    if (limits.max_connections > most) {
+      log_warning("few_descriptors",
+                  {{"message", "limits.max_connections is " + std::to_string(limits.max_connections) + ", but " +
+                                   std::to_string(most) + " connections are all that " + std::to_string(descriptors_) +
+                                   " open files allow: raise the hard limit (ulimit -Hn; LimitNOFILE= of a unit) or "
+                                   "lower limits.max_connections"}});
+      limits.max_connections = most;
+    }
+    return limits;
   }
 
   void apply_settings() {
@@ -290,6 +306,7 @@ class Service final : public WorkerEvents {
   }
 
   const Options& options_;
+  const std::size_t descriptors_ = raise_descriptor_limit();
   Settings settings_;
   HealthBoard board_;
   Metrics metrics_;

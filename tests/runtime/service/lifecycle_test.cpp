@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstddef>
+#include <memory>
 
 #include "harness.h"
 
@@ -148,6 +149,25 @@ TEST(Lifecycle, TakesConnectionsForAWhileAfterItSaysThatItDrains) {
   ASSERT_TRUE(eventually([&] { return service.probe("/readyz").status == 503; }));
   EXPECT_EQ(service.ask(edit("p")).status, 200) << "until whoever balances the load has noticed";
   EXPECT_EQ(service.wait_exit(), 0);
+}
+
+TEST(Lifecycle, TakesAsManyConnectionsAsTheHardLimitAllowsAndSaysSo) {
+  Folder model;
+  ServiceProcess service({"/usr/bin/prlimit", "--nofile=200:512", "--", HOLDALL_EDIT, "serve", "--model",
+                          model.path().string(), "--worker", HOLDALL_FAKE_WORKER, "--port", "0"},
+                         {}, {});
+  service.wait_ready();
+  EXPECT_THAT(service.log(), HasSubstr("limits.max_connections is 16384, but 384 connections are all that 512 open"));
+  Client early(service.port());
+  std::vector<std::unique_ptr<Client>> others;  // more than there is room for
+  while (others.size() < 600) others.push_back(std::make_unique<Client>(service.port()));
+  ASSERT_TRUE(eventually([&] { return service.metric("holdall_connections") == 384; }));
+  early.send(edit("crash"));  // a new worker takes descriptors, too
+  EXPECT_EQ(early.read_reply()->status, 500);
+  service.wait_ready();
+  early.send(edit("p"));
+  EXPECT_EQ(early.read_reply()->status, 200);
+  EXPECT_THAT(service.log(), ::testing::Not(HasSubstr("accept_failed")));
 }
 
 TEST(Lifecycle, RefusesAPortInUse) {
