@@ -10,6 +10,7 @@
 #include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
 #include "launcher/commands.h"
+#include "launcher/control_socket.h"
 #include "launcher/doctor.h"
 #include "launcher/fetch_options.h"
 #include "launcher/options.h"
@@ -48,6 +49,9 @@ int run_doctor(const Options& given) {
   std::optional<Source> source;
   if (!given.source.empty()) source = Source::open(given.source, given.fetch);
   if (source && given.names_libc) require_libc(source->info(), options.libc);
+  if (source && !options.root.empty())
+    options.service_runs =
+        is_supervised(options.root + "/" + (given.common.name.empty() ? source->info().name : given.common.name));
 
   const Diagnosis diagnosis = diagnose(source ? &source->info() : nullptr, options);
   const bool colour = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;

@@ -130,6 +130,15 @@ void ControlServer::answer(std::uint64_t id, const std::string& line, After afte
   if (after == After::kClose) clients_.erase(client);
 }
 
+bool is_supervised(const std::string& store) {
+  const FileDescriptor folder(::open(store.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  try {
+    return folder && connect_control(folder.get());
+  } catch (const bundle::Error&) {
+    return false;
+  }
+}
+
 std::optional<FileDescriptor> connect_control(int directory_fd) {
   FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) throw bundle::system_error(errno, "open", kName);

@@ -60,6 +60,9 @@ class ControlServer {
 // The command's end: connects to <directory>/control; nullopt if nobody listens there. Throws Error otherwise.
 std::optional<bundle::FileDescriptor> connect_control(int directory_fd);
 
+// Does a supervisor listen in the store of this folder? Not if there is no such folder.
+bool is_supervised(const std::string& store);
+
 // Sends a line and reads until the other side closes. Throws Error{kNotReady} if no line came (within `timeout`).
 std::string exchange_line(const bundle::FileDescriptor& socket, const std::string& line,
                           std::optional<std::chrono::milliseconds> timeout);

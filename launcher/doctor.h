@@ -26,10 +26,19 @@ struct Check {
   std::string note{};     // one more line, e.g. "not tried: …"; text only
 };
 
+// Memory was taken on a device, filled by a kernel of the driver and read back. `call` is the one that failed, with its
+// CUresult; empty: none.
+struct Trial {
+  std::string call;
+  int result = 0;
+};
+
 struct Device {
   int index = 0;
-  std::string name, uuid, capability;
+  std::string name{}, uuid{}, capability{};
   std::uint64_t memory_bytes = 0;
+  std::optional<std::uint64_t> free_bytes{};
+  std::optional<Trial> trial{};
 };
 
 struct Diagnosis {
@@ -51,6 +60,7 @@ struct DoctorOptions {
   bool allow_cpu = false;  // a bundle that wants CUDA may run on the CPU
   bool allow_network_filesystem = false;
   bool has_releases = false;  // the store holds some: what the bundle shares with them may take no room
+  bool service_runs = false;  // of this store, to be replaced: what it takes of a GPU is not held against the host
   // CONDA_OVERRIDE_CUDA, CONDA_OVERRIDE_GLIBC, CUDA_VISIBLE_DEVICES and what the child gets; absent: the process's own.
   std::optional<std::map<std::string, std::string>> environment;
   std::chrono::milliseconds probe_timeout{30'000};

@@ -116,12 +116,14 @@ std::string to_json(const Diagnosis& diagnosis) {
                               {"need", check.need},
                               {"why", check.why},
                               {"fix", check.fix}});
-  for (const Device& device : diagnosis.devices)
+  for (const Device& device : diagnosis.devices) {
     json["devices"].push_back({{"index", device.index},
                                {"name", device.name},
                                {"uuid", device.uuid},
                                {"capability", device.capability},
                                {"memory_bytes", device.memory_bytes}});
+    if (device.free_bytes) json["devices"].back()["free_bytes"] = *device.free_bytes;
+  }
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -6,6 +6,7 @@
 
 #include "bundle/environment_fallbacks.h"
 #include "bundle/error.h"
+#include "launcher/control_socket.h"
 #include "launcher/doctor.h"
 #include "launcher/fetch_options.h"
 #include "launcher/installed_content.h"
@@ -31,8 +32,10 @@ bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& 
   how.libc = options.libc;
   how.allow_network_filesystem = options.common.allow_network_filesystem;
   std::error_code none;
-  const auto releases = std::filesystem::path(how.root) / store_name(info, options) / "releases";
-  how.has_releases = std::filesystem::directory_iterator(releases, none) != std::filesystem::directory_iterator();
+  const auto store = std::filesystem::path(how.root) / store_name(info, options);
+  how.has_releases =
+      std::filesystem::directory_iterator(store / "releases", none) != std::filesystem::directory_iterator();
+  how.service_runs = is_supervised(store);
   const Diagnosis diagnosis = diagnose(&info, how);
   if (options.common.verbosity == Verbosity::kVerbose) std::cerr << to_text(diagnosis, false);
   require_compatible(diagnosis, info.name,

@@ -16,6 +16,7 @@ constexpr std::uint64_t kMaxStrings = 16u << 20;  // libtorch's largest string t
 constexpr std::uint64_t kMaxVersions = 1u << 20;
 constexpr std::size_t kMaxRecords = 4096;  // together; libtorch_cpu needs 53, glibc gives 39
 constexpr std::size_t kMaxName = 256;
+constexpr std::uint64_t kMaxNote = 4096;
 
 class ElfFile {
  public:
@@ -120,6 +121,27 @@ void read_versions(ElfFile& file, const Elf64_Ehdr& header, ElfFacts& facts) {
   if (provided != 0) read_provided(file.at_address(provided, kMaxVersions), names, facts.provided_versions);
 }
 
+// A forward compatibility libcuda says in the section .note.cuda.fwd_compatibility for what it is made.
+std::string read_forward_compatibility(const ElfFile& file, const Elf64_Ehdr& header) {
+  if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum) return {};
+  const std::string sections = file.bytes(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Elf64_Shdr));
+  const auto names_section = record<Elf64_Shdr>(sections, header.e_shstrndx * sizeof(Elf64_Shdr));
+  if (!names_section) return {};
+  const std::string names = file.bytes(names_section->sh_offset, std::min(names_section->sh_size, kMaxVersions));
+  for (std::uint64_t i = 0; const auto section = record<Elf64_Shdr>(sections, i * sizeof(Elf64_Shdr)); ++i) {
+    if (section->sh_type != SHT_NOTE || string_at(names, section->sh_name) != ".note.cuda.fwd_compatibility") continue;
+    const std::string note = file.bytes(section->sh_offset, std::min<std::uint64_t>(section->sh_size, kMaxNote));
+    const auto head = record<Elf64_Nhdr>(note, 0);
+    if (!head || string_at(note, sizeof *head) != "NVIDIA Corporation") return {};
+    const std::uint64_t text = sizeof *head + (std::uint64_t{head->n_namesz} + 3) / 4 * 4;
+    if (text >= note.size()) return {};
+    std::string json = note.substr(text, head->n_descsz);
+    json.erase(json.find_last_not_of('\0') + 1);
+    return json;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<ElfFacts> read_elf(int fd) {
@@ -131,8 +153,10 @@ std::optional<ElfFacts> read_elf(int fd) {
   facts.machine = start[EI_DATA] == ELFDATA2MSB ? static_cast<std::uint16_t>(start[18] << 8 | start[19])
                                                 : static_cast<std::uint16_t>(start[19] << 8 | start[18]);
   Elf64_Ehdr header;
-  if (facts.bits == 64 && start[EI_DATA] == ELFDATA2LSB && file.read(0, &header, sizeof header))
+  if (facts.bits == 64 && start[EI_DATA] == ELFDATA2LSB && file.read(0, &header, sizeof header)) {
     read_versions(file, header, facts);
+    facts.forward_compatibility = read_forward_compatibility(file, header);
+  }
   return facts;
 }
 

@@ -17,6 +17,7 @@ struct ElfFacts {
   std::uint16_t machine = 0;                   // e_machine
   std::vector<std::string> needed_versions;    // "GLIBC_2.34" of every library, from .gnu.version_r
   std::vector<std::string> provided_versions;  // from .gnu.version_d
+  std::string forward_compatibility;           // what NVIDIA's note says, JSON; empty: there is none
 };
 
 // nullopt: not an ELF file. Untrusted bytes: what is out of range is left out. The versions of 64-bit little-endian

@@ -8,16 +8,19 @@
 #include "launcher/doctor/cuda_errors.h"
 #include "launcher/doctor/cuda_need.h"
 #include "launcher/doctor/cuda_probe.h"
+#include "launcher/doctor/device_checks.h"
 #include "launcher/doctor/driver_table.h"
 #include "launcher/doctor/examination.h"
 #include "launcher/doctor/gpu_facts.h"
 #include "launcher/doctor/libcuda.h"
+#include "launcher/doctor/library_search.h"
+#include "launcher/doctor/nvml_probe.h"
 #include "launcher/doctor/version.h"
 
 namespace holdall::launcher {
 namespace {
 
-using End = ProbeResult::End;
+using End = ProbeRun::End;
 
 class GpuExamination {
  public:
@@ -38,19 +41,18 @@ class GpuExamination {
     libcuda_ = find_libcuda(exam_.host, {exam_.options.libcuda, exam_.options.root, exam_.arch});
     if (libcuda_.chosen) probe();
     const DriverVersions versions = driver_versions();
-    Check driver = check_driver(versions, need_);
-    if (driver.status == Status::kFail) driver.note = "not tried: forward compatibility (no package given)";
-    add(driver);
+    add(judge_driver(versions));
     check_libcuda();
     if (libcuda_.chosen) {
       check_match();
       check_probe();
       check_visible();
+      check_mps();
     }
+    check_devices();
     if (!need_) return checks_;
     if (auto ptx = check_ptx(versions, *need_, devices_)) add(*ptx);
     if (auto coverage = check_coverage(versions, *need_, devices_)) add(*coverage);
-    check_gpu_memory();
     return checks_;
   }
 
@@ -192,18 +194,52 @@ class GpuExamination {
 
   void probe() {
     ProbeOptions options;
-    options.libcuda = libcuda_.chosen->openable;
+    options.library = libcuda_.chosen->openable;
     options.timeout = exam_.options.probe_timeout;
     options.environment = exam_.environment;
     options.folders = {exam_.variable("XDG_RUNTIME_DIR").value_or(""), exam_.options.root,
                        exam_.variable("TMPDIR").value_or("/tmp")};
-    probe_ = run_probe(options);
+    probe_ = probe_cuda(options);
     devices_ = probe_.devices;
+    const auto management = find_library(exam_.host, "libnvidia-ml.so.1",
+                                         {"/usr/lib/x86_64-linux-gnu/nvidia/current", "/usr/lib64/nvidia",
+                                          "/usr/lib/wsl/lib", "/run/opengl-driver/lib"});
+    // A driver that hangs would once more.
+    if (management.empty() || probe_.end == End::kTimedOut) return;
+    options.library = exam_.host.outside(exam_.host.real_path(management.front()).value_or(management.front()));
+    nvml_ = probe_nvml(options);
+  }
+
+  // A libcuda for older kernel drivers is newer than this one.
+  bool is_forward() const {
+    return libcuda_.chosen && libcuda_.chosen->compatibility && libcuda_.chosen->version && facts_.driver &&
+           version_less(*facts_.driver, *libcuda_.chosen->version);
+  }
+
+  Check judge_driver(const DriverVersions& versions) const {
+    Check check = check_driver(versions, need_);
+    if (!is_forward()) {
+      if (check.status == Status::kFail) check.note = "not tried: forward compatibility (no package given)";
+      return check;
+    }
+    const std::vector<int>& branches = libcuda_.chosen->compatibility->branches;
+    const int branch = parse_version(*facts_.driver)->parts[0];
+    check.note = "forward compatibility: libcuda " + *libcuda_.chosen->version + " on kernel driver " + *facts_.driver;
+    if (branches.empty() || std::find(branches.begin(), branches.end(), branch) != branches.end()) return check;
+    check.status = Status::kFail;
+    check.code = "E_COMPAT_UNSUPPORTED";
+    check.found = "kernel driver " + *facts_.driver;
+    check.source = facts_.driver_source.value_or("");
+    check.need = "a kernel driver of branch ";
+    for (const int& one : branches) check.need += (&one == branches.data() ? "" : ", ") + std::to_string(one);
+    check.why = libcuda_.chosen->real + " is made for those";
+    check.fix = "admin: install a newer driver, or the compatibility package for this branch";
+    return check;
   }
 
   DriverVersions driver_versions() const {
     DriverVersions versions{facts_.driver, facts_.driver_source, {}, {}, false};
-    if (!versions.driver && libcuda_.chosen && libcuda_.chosen->version) {
+    if (libcuda_.chosen && libcuda_.chosen->version && (!versions.driver || is_forward())) {
       versions.driver = libcuda_.chosen->version;
       versions.driver_source = libcuda_.chosen->real;
     }
@@ -263,7 +299,7 @@ class GpuExamination {
 
   void check_match() {
     const auto& user = libcuda_.chosen->version;
-    if (!user || !facts_.driver) return;
+    if (!user || !facts_.driver || is_forward()) return;
     Check check{.id = "driver_match", .found = *user, .source = libcuda_.chosen->real, .need = *facts_.driver};
     check.why = "the version of the kernel module, " + facts_.driver_source.value_or("");
     if (compare(*parse_version(*user), *parse_version(*facts_.driver)) != 0) {
@@ -365,7 +401,37 @@ class GpuExamination {
     check.found = probe_.failed_call.empty() ? "no device"
                   : result < 0               ? probe_.failed_call + " is missing from the library"
                                : probe_.failed_call + ": " + error.name + " (" + std::to_string(result) + ")";
-    if (check.code == "E_NO_GPU" && hidden) check.found += ", CUDA_VISIBLE_DEVICES=" + *hidden;
+    if (check.code != "E_NO_GPU") return;
+    if (hidden) check.found += ", CUDA_VISIBLE_DEVICES=" + *hidden;
+    if (const auto mig = check_mig(devices_, nvml_.devices)) {
+      check.found = mig->found;
+      check.source = mig->source;
+      check.need = mig->need;
+      check.why = mig->why;
+      check.fix = mig->fix;
+    } else if (std::any_of(nvml_.devices.begin(), nvml_.devices.end(), [](const auto& state) { return state.mig; })) {
+      explain_instances(check);
+    }
+  }
+
+  // Instances of MIG that are there, and are not seen.
+  void explain_instances(Check& check) const {
+    const auto closed =
+        std::find_if(facts_.caps.begin(), facts_.caps.end(), [](const auto& node) { return node.error != 0; });
+    if (!facts_.caps.empty() && closed == facts_.caps.end()) return;
+    check.source = "/dev/nvidia-caps";
+    check.why = "the instances of MIG are reached through its nodes";
+    if (facts_.caps.empty()) {
+      check.code = "E_DEVICE_MISSING";
+      check.found = "instances of MIG, and no /dev/nvidia-caps";
+      check.fix = facts_.container ? "start the container with the instance (--gpus device=0:0, or its MIG UUID)"
+                                   : "admin: nvidia-modprobe -f /proc/driver/nvidia/capabilities/mig/config";
+    } else {
+      check.code = "E_DEVICE_PERMISSION";
+      check.found = closed->path + ": " + std::strerror(closed->error) +
+                    (closed->owner.empty() ? "" : " (" + closed->owner + ")");
+      check.fix = "admin: give the user or the container access to the nodes of the instance";
+    }
   }
 
   void check_visible() {
@@ -378,23 +444,33 @@ class GpuExamination {
          .fix = "unset CUDA_VISIBLE_DEVICES to use them all"});
   }
 
-  void check_gpu_memory() {
-    const std::uint64_t need = exam_.info->requires_host.gpu_memory_bytes;
-    if (need == 0 || devices_.empty()) return;
-    const auto largest = std::max_element(devices_.begin(), devices_.end(), [](const Device& a, const Device& b) {
-      return a.memory_bytes < b.memory_bytes;
-    });
-    Check check{.id = "gpu_memory",
-                .found = format_bytes(largest->memory_bytes),
-                .source = device_label(*largest),
-                .need = ">=" + format_bytes(need),
-                .why = "weights and the largest activations"};
-    if (largest->memory_bytes < need) {
-      check.status = Status::kFail;
-      check.code = "E_GPU_MEMORY";
-      check.fix = "use a device with more memory";
+  void check_mps() {
+    const auto folder = exam_.variable("CUDA_MPS_PIPE_DIRECTORY");
+    if (!folder || folder->empty()) return;
+    Check check{.id = "mps", .found = "programs share the GPU through " + *folder, .source = "CUDA_MPS_PIPE_DIRECTORY"};
+    if (!exam_.host.exists(*folder + "/control")) {
+      check.status = Status::kWarn;
+      check.found = "no MPS server in " + *folder;
+      check.fix = "unset CUDA_MPS_PIPE_DIRECTORY; or admin: start nvidia-cuda-mps-control";
     }
     add(check);
+  }
+
+  void check_devices() {
+    if (nvml_.end == End::kCrashed || nvml_.end == End::kTimedOut)
+      add({.id = "nvml",
+           .status = Status::kWarn,
+           .found = nvml_.end == End::kCrashed ? nvml_.detail : "no answer",
+           .source = "libnvidia-ml.so.1",
+           .fix = "admin: reinstall the driver"});
+    if (devices_.empty()) return;
+    const std::vector<DeviceState>& states = nvml_.devices;
+    const std::uint64_t memory = exam_.info ? exam_.info->requires_host.gpu_memory_bytes : 0;
+    const bool service_runs = exam_.options.service_runs;
+    for (auto& check : {check_compute_mode(devices_, states), check_trials(devices_, states, service_runs),
+                        check_mig(devices_, states), check_gpu_memory(devices_, states, memory, service_runs),
+                        check_health(devices_, states)})
+      if (check) add(*check);
   }
 
   const Examination& exam_;
@@ -403,7 +479,8 @@ class GpuExamination {
   std::vector<Device>& devices_;
   std::optional<std::string> override_cuda_;
   LibcudaSearch libcuda_;
-  ProbeResult probe_;
+  CudaReport probe_;
+  NvmlReport nvml_;
   std::vector<Check> checks_;
 };
 

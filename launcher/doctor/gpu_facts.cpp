@@ -51,6 +51,8 @@ void observe_nodes(const Host& host, GpuFacts& facts) {
     if (!index.empty() && index.find_first_not_of("0123456789") == std::string::npos)
       facts.gpus.push_back(observe_node(host, "/dev/" + name));
   }
+  for (const std::string& name : host.list("/dev/nvidia-caps"))
+    facts.caps.push_back(observe_node(host, "/dev/nvidia-caps/" + name));
 }
 
 void observe_driver(const Host& host, GpuFacts& facts) {

@@ -29,6 +29,7 @@ struct GpuFacts {
   bool open_module = false;
   std::vector<Node> control;  // /dev/nvidiactl, /dev/nvidia-uvm
   std::vector<Node> gpus;     // /dev/nvidia0, …
+  std::vector<Node> caps;     // /dev/nvidia-caps/…: the instances of MIG
 
   bool any_gpu() const { return !pci.empty() || !gpus.empty() || !models.empty() || dxg; }
 };

@@ -15,12 +15,19 @@ struct LibcudaOptions {
   std::string arch;   // of the host, "x86_64"
 };
 
+// A libcuda that is made for older kernel drivers, of certain branches.
+struct ForwardCompatibility {
+  std::string cuda;           // "12.9"
+  std::vector<int> branches;  // 535, 550, …; none: any that is older
+};
+
 struct Libcuda {
   std::string path;                    // as the loader finds it
   std::string real;                    // without links
   std::string openable;                // as this process sees it
   std::optional<std::string> version;  // the suffix of the real name: 535.288.01
   std::optional<std::string> glibc;    // the newest GLIBC_ version that it asks for
+  std::optional<ForwardCompatibility> compatibility;
 };
 
 struct RejectedLibcuda {

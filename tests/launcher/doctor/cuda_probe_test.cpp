@@ -15,7 +15,7 @@
 namespace holdall::launcher {
 namespace {
 
-using End = ProbeResult::End;
+using End = ProbeRun::End;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -23,7 +23,7 @@ using ::testing::Not;
 
 ProbeOptions options_for(const std::string& libcuda) {
   ProbeOptions options;
-  options.libcuda = libcuda;
+  options.library = libcuda;
   return options;
 }
 
@@ -41,7 +41,7 @@ TEST(Probe, AsksForNothingNewerThanTheOldestVersionOfItsArchitecture) {
 }
 
 TEST(Probe, ListsTheDevices) {
-  const ProbeResult result = run_probe(options_for(STAND_IN_LIBCUDA_TWO));
+  const CudaReport result = probe_cuda(options_for(STAND_IN_LIBCUDA_TWO));
   ASSERT_EQ(result.end, End::kFinished) << result.detail;
   EXPECT_TRUE(result.initialised());
   EXPECT_EQ(result.cuda_version, 13000);
@@ -54,7 +54,7 @@ TEST(Probe, ListsTheDevices) {
 }
 
 TEST(Probe, ReportsWhatTheLoaderSays) {
-  const ProbeResult result = run_probe(options_for("/nonexistent/libcuda.so.1"));
+  const CudaReport result = probe_cuda(options_for("/nonexistent/libcuda.so.1"));
   EXPECT_EQ(result.end, End::kFinished);
   ASSERT_TRUE(result.load_error);
   EXPECT_THAT(*result.load_error, HasSubstr("/nonexistent/libcuda.so.1"));
@@ -62,7 +62,7 @@ TEST(Probe, ReportsWhatTheLoaderSays) {
 }
 
 TEST(Probe, ReportsTheCallThatFailed) {
-  const ProbeResult result = run_probe(options_for(STAND_IN_LIBCUDA_ERROR_803));
+  const CudaReport result = probe_cuda(options_for(STAND_IN_LIBCUDA_ERROR_803));
   EXPECT_EQ(result.end, End::kFinished);
   EXPECT_EQ(result.failed_call, "cuInit");
   EXPECT_EQ(result.failed_result, 803);
@@ -70,7 +70,7 @@ TEST(Probe, ReportsTheCallThatFailed) {
 }
 
 TEST(Probe, OutlivesACrashOfTheDriver) {
-  const ProbeResult result = run_probe(options_for(STAND_IN_LIBCUDA_CRASHES));
+  const CudaReport result = probe_cuda(options_for(STAND_IN_LIBCUDA_CRASHES));
   EXPECT_EQ(result.end, End::kCrashed);
   EXPECT_EQ(result.detail, "signal 6");
   EXPECT_EQ(result.stage, "cuInit");
@@ -80,14 +80,14 @@ TEST(Probe, StopsADriverThatHangs) {
   ProbeOptions options = options_for(STAND_IN_LIBCUDA_HANGS);
   options.timeout = std::chrono::milliseconds(200);
   const auto start = std::chrono::steady_clock::now();
-  const ProbeResult result = run_probe(options);
+  const CudaReport result = probe_cuda(options);
   EXPECT_EQ(result.end, End::kTimedOut);
   EXPECT_EQ(result.stage, "cuInit");
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
 TEST(Probe, IgnoresWhatTheDriverPrints) {
-  const ProbeResult result = run_probe(options_for(STAND_IN_LIBCUDA_BABBLES));
+  const CudaReport result = probe_cuda(options_for(STAND_IN_LIBCUDA_BABBLES));
   EXPECT_EQ(result.end, End::kFinished);
   EXPECT_EQ(result.devices.size(), 1u);
 }
@@ -95,7 +95,7 @@ TEST(Probe, IgnoresWhatTheDriverPrints) {
 TEST(Probe, KeepsTheLoadersVariablesFromTheDriver) {
   ProbeOptions options = options_for(STAND_IN_LIBCUDA_ENVIRONMENT);
   options.environment = {{"LD_LIBRARY_PATH", "/elsewhere"}, {"LD_PRELOAD", "/elsewhere/x.so"}, {"KEPT", "1"}};
-  EXPECT_TRUE(run_probe(options).initialised());
+  EXPECT_TRUE(probe_cuda(options).initialised());
 }
 
 TEST(Probe, RunsFromAFolderWhereMemoryIsDeniedAndLeavesNothing) {
@@ -103,7 +103,7 @@ TEST(Probe, RunsFromAFolderWhereMemoryIsDeniedAndLeavesNothing) {
   ProbeOptions options = options_for(STAND_IN_LIBCUDA_WORKS);
   options.memory = ProbeOptions::Memory::kAvoid;
   options.folders = {"", "/nonexistent", folder.root()};
-  EXPECT_TRUE(run_probe(options).initialised());
+  EXPECT_TRUE(probe_cuda(options).initialised());
   EXPECT_TRUE(std::filesystem::is_empty(folder.root()));
 }
 
@@ -111,7 +111,7 @@ TEST(Probe, SaysWhichFoldersItTriedWhenNoneIsLeft) {
   ProbeOptions options = options_for(STAND_IN_LIBCUDA_WORKS);
   options.memory = ProbeOptions::Memory::kAvoid;
   options.folders = {"/nonexistent"};
-  const ProbeResult result = run_probe(options);
+  const CudaReport result = probe_cuda(options);
   EXPECT_EQ(result.end, End::kNotRun);
   EXPECT_THAT(result.detail, HasSubstr("/nonexistent: No such file or directory"));
 }

@@ -243,6 +243,200 @@ TEST(GpuVerdict, TooLittleGpuMemory) {
   EXPECT_EQ(diagnose(&info, options_for(host)).verdict, Verdict::kCompatible);
 }
 
+// A host whose driver and management library are the stand-ins of that name.
+void make_host(CapturedHost& host, const char* libcuda, const char* nvml = nullptr) {
+  host.add_machine();
+  host.add_gpu("nvidia");
+  host.add_driver("580.65.06", libcuda);
+  if (nvml != nullptr) host.copy(nvml, std::string(kLibraries) + "/libnvidia-ml.so.1");
+}
+
+TEST(GpuVerdict, EachDeviceIsTried) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_TWO, STAND_IN_NVML_WELL);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(find_check(diagnosis, "smoke")->found, "GPU0 Stand-in \"0\" (sm_80), GPU1 Stand-in \"1\" (sm_80)");
+  EXPECT_EQ(find_check(diagnosis, "compute_mode")->status, Status::kOk);
+  EXPECT_EQ(find_check(diagnosis, "gpu_health")->status, Status::kOk);
+  EXPECT_EQ(find_check(diagnosis, "mig"), nullptr);
+}
+
+TEST(GpuVerdict, DeviceThatDoesNothing) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_FAULTY);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  expect_refusal(diagnosis, "E_SMOKE");
+  EXPECT_THAT(find_check(diagnosis, "smoke")->found, HasSubstr("cuDevicePrimaryCtxRetain: "));
+  EXPECT_THAT(find_check(diagnosis, "smoke")->found, HasSubstr("(719)"));
+  EXPECT_THAT(find_check(diagnosis, "smoke")->fix, HasSubstr("Xid"));
+}
+
+TEST(GpuVerdict, DeviceThatForgetsWhatIsWritten) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_WRONG);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  expect_refusal(diagnosis, "E_SMOKE");
+  EXPECT_THAT(find_check(diagnosis, "smoke")->why, HasSubstr("not what was written"));
+}
+
+TEST(GpuVerdict, DeviceThatHangsInItsTrial) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_STUCK);
+  const bundle::BundleInfo info = cuda_bundle();
+  DoctorOptions options = options_for(host);
+  options.probe_timeout = std::chrono::milliseconds(200);
+  const Diagnosis diagnosis = diagnose(&info, options);
+  expect_refusal(diagnosis, "E_CUDA_TIMEOUT");
+  EXPECT_THAT(find_check(diagnosis, "cuda")->found, HasSubstr("writing to the memory of GPU0"));
+}
+
+TEST(GpuVerdict, OneDeviceThatWorksIsEnough) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_TWO_FAULTY);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(find_check(diagnosis, "smoke")->status, Status::kWarn);
+  EXPECT_THAT(find_check(diagnosis, "smoke")->found, HasSubstr("GPU0 "));
+  EXPECT_THAT(find_check(diagnosis, "smoke")->fix, HasSubstr("--device"));
+}
+
+TEST(GpuVerdict, DriverWithoutTheTrialsFunctionsIsNotBlamed) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_OLD);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(find_check(diagnosis, "smoke"), nullptr);
+}
+
+TEST(GpuVerdict, BusyDeviceIsRefusedUnlessItsOwnServiceHoldsIt) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_BUSY);
+  expect_refusal(diagnose_cuda(host), "E_DEVICE_BUSY");
+  const bundle::BundleInfo info = cuda_bundle();
+  DoctorOptions options = options_for(host);
+  options.service_runs = true;
+  const Diagnosis replacing = diagnose(&info, options);
+  EXPECT_EQ(replacing.verdict, Verdict::kCompatible) << to_text(replacing, false);
+  EXPECT_THAT(find_check(replacing, "smoke")->note, HasSubstr("to be replaced"));
+}
+
+TEST(GpuVerdict, MemoryThatOthersHaveTakenIsNotFree) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_USED);
+  bundle::BundleInfo info = cuda_bundle();
+  info.requires_host.gpu_memory_bytes = std::uint64_t{11} << 30;
+  DoctorOptions options = options_for(host);
+  const Diagnosis diagnosis = diagnose(&info, options);
+  expect_refusal(diagnosis, "E_GPU_MEMORY");
+  EXPECT_EQ(find_check(diagnosis, "gpu_memory")->found, "10.0 GiB free of 80.0 GiB");
+  EXPECT_THAT(find_check(diagnosis, "gpu_memory")->fix, HasSubstr("stop what uses the GPU"));
+  options.service_runs = true;
+  EXPECT_EQ(diagnose(&info, options).verdict, Verdict::kCompatible);
+  info.requires_host.gpu_memory_bytes = std::uint64_t{81} << 30;
+  EXPECT_EQ(failing_codes(diagnose(&info, options)), "E_GPU_MEMORY");
+}
+
+TEST(GpuVerdict, ProhibitedDeviceIsOneFinding) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_BUSY, STAND_IN_NVML_PROHIBITED);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  expect_refusal(diagnosis, "E_DEVICE_BUSY");
+  EXPECT_EQ(find_check(diagnosis, "smoke"), nullptr);
+  EXPECT_THAT(find_check(diagnosis, "compute_mode")->fix, HasSubstr("nvidia-smi -c DEFAULT"));
+
+  CapturedHost two;
+  make_host(two, STAND_IN_LIBCUDA_TWO, STAND_IN_NVML_PROHIBITED);
+  const Diagnosis other = diagnose_cuda(two);
+  EXPECT_EQ(other.verdict, Verdict::kCompatible) << to_text(other, false);
+  EXPECT_EQ(find_check(other, "compute_mode")->status, Status::kWarn);
+  EXPECT_EQ(find_check(other, "smoke")->found, "GPU1 Stand-in \"1\" (sm_80)");
+}
+
+TEST(GpuVerdict, MigWithoutAnInstance) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_NONE, STAND_IN_NVML_MIG);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  expect_refusal(diagnosis, "E_NO_GPU");
+  EXPECT_THAT(find_check(diagnosis, "cuda")->found, HasSubstr("MIG is on, without an instance: GPU-0010"));
+  EXPECT_THAT(find_check(diagnosis, "cuda")->fix, HasSubstr("nvidia-smi mig -cgi"));
+
+  CapturedHost beside;  // CUDA sees another device
+  make_host(beside, STAND_IN_LIBCUDA_WORKS, STAND_IN_NVML_MIG);
+  const Diagnosis other = diagnose_cuda(beside);
+  EXPECT_EQ(other.verdict, Verdict::kCompatible) << to_text(other, false);
+  EXPECT_EQ(find_check(other, "mig")->status, Status::kWarn);
+}
+
+TEST(GpuVerdict, MigInstancesThatCannotBeReached) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_NONE, STAND_IN_NVML_INSTANCES);
+  expect_refusal(diagnose_cuda(host), "E_DEVICE_MISSING");
+  host.write("/dev/nvidia-caps/nvidia-cap21", "");
+  expect_refusal(diagnose_cuda(host), "E_NO_GPU");
+  ASSERT_EQ(::chmod(host.path("/dev/nvidia-caps/nvidia-cap21").c_str(), 0), 0);
+  const std::string text = test::as_nobody([&] { return to_text(diagnose_cuda(host), false); });
+  EXPECT_THAT(text, HasSubstr("E_DEVICE_PERMISSION"));
+  EXPECT_THAT(text, HasSubstr("/dev/nvidia-caps/nvidia-cap21: Permission denied (mode 0000"));
+}
+
+TEST(GpuVerdict, FailingMemoryIsAWarning) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_WORKS, STAND_IN_NVML_ILL);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible);
+  const Check& health = *find_check(diagnosis, "gpu_health");
+  EXPECT_EQ(health.status, Status::kWarn);
+  EXPECT_THAT(health.found,
+              HasSubstr("GPU0 Stand-in \"0\" (sm_80): 3 uncorrected memory errors, memory rows wait to be "
+                        "replaced, memory rows could not be replaced"));
+}
+
+TEST(GpuVerdict, ManagementLibraryThatCrashesIsAWarning) {
+  CapturedHost host;
+  make_host(host, STAND_IN_LIBCUDA_WORKS, STAND_IN_NVML_CRASHES);
+  const Diagnosis diagnosis = diagnose_cuda(host);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible);
+  EXPECT_EQ(find_check(diagnosis, "nvml")->found, "signal 6");
+}
+
+TEST(GpuVerdict, MpsWithoutItsServerIsAWarning) {
+  CapturedHost host;
+  make_compatible(host);
+  const bundle::BundleInfo info = cuda_bundle();
+  DoctorOptions options = options_for(host);
+  options.environment->emplace("CUDA_MPS_PIPE_DIRECTORY", "/run/mps");
+  EXPECT_EQ(find_check(diagnose(&info, options), "mps")->status, Status::kWarn);
+  host.write("/run/mps/control", "");
+  EXPECT_EQ(find_check(diagnose(&info, options), "mps")->status, Status::kOk);
+}
+
+// A newer libcuda of a forward compatibility package, on a kernel driver of a branch that it is made for.
+TEST(GpuVerdict, ForwardCompatibilityCountsOnItsBranchesOnly) {
+  CapturedHost host;
+  host.add_machine();
+  host.add_gpu("nvidia");
+  host.add_driver("535.288.01", STAND_IN_LIBCUDA_12_2);
+  host.copy(STAND_IN_LIBCUDA_COMPATIBLE, "/usr/local/cuda/compat/libcuda.so.580.65.06");
+  const bundle::BundleInfo info = cuda_bundle();
+  DoctorOptions options = options_for(host);
+  options.libcuda = host.path("/usr/local/cuda/compat/libcuda.so.580.65.06");
+  const Diagnosis diagnosis = diagnose(&info, options);
+  EXPECT_EQ(diagnosis.verdict, Verdict::kCompatible) << to_text(diagnosis, false);
+  EXPECT_EQ(find_check(diagnosis, "driver")->found, "580.65.06, CUDA 13.0");
+  EXPECT_EQ(find_check(diagnosis, "driver")->note,
+            "forward compatibility: libcuda 580.65.06 on kernel driver 535.288.01");
+  EXPECT_EQ(find_check(diagnosis, "driver_match"), nullptr);
+
+  host.write("/sys/module/nvidia/version", "545.23.08\n");
+  const Diagnosis other = diagnose(&info, options);
+  expect_refusal(other, "E_COMPAT_UNSUPPORTED");
+  EXPECT_EQ(find_check(other, "driver")->need, "a kernel driver of branch 535, 550, 570");
+
+  host.write("/sys/module/nvidia/version", "580.82.07\n");  // newer than the package
+  expect_refusal(diagnose(&info, options), "E_DRIVER_MISMATCH");
+}
+
 struct InitError {
   int result;
   const char* code;

@@ -1,8 +1,11 @@
 /* Stands in for a driver's libcuda: the build makes one per behaviour from this file by -D.
- * VERSION, INIT_RESULT, DEVICES, MAJOR, MINOR, GIB; HANG, CRASH and BABBLE change cuInit. */
+ * VERSION, INIT_RESULT, DEVICES, MAJOR, MINOR, GIB; HANG, CRASH and BABBLE change cuInit. Of its trial: FREE_GIB,
+ * CONTEXT_RESULT (of the first device), WRONG, STUCK; OLD has no functions for it. COMPATIBLE says that it is made for
+ * older kernel drivers. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #ifndef VERSION
@@ -78,3 +81,70 @@ int cuDeviceGetUuid(unsigned char* uuid, int device) {
   for (int i = 0; i < 16; ++i) uuid[i] = (unsigned char)(16 * i + device - 100);
   return 0;
 }
+
+#ifndef FREE_GIB
+#define FREE_GIB GIB
+#endif
+#ifndef CONTEXT_RESULT
+#define CONTEXT_RESULT 0
+#endif
+
+#ifndef OLD
+static unsigned memory[1024];
+
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+#ifdef STUCK
+  for (;;) pause();
+#endif
+  *context = memory;
+  return device == 100 ? CONTEXT_RESULT : 0;
+}
+
+int cuCtxSetCurrent(void* context) {
+  return context == memory ? 0 : 201;
+}
+
+int cuDevicePrimaryCtxRelease_v2(int device) {
+  (void)device;
+  return 0;
+}
+
+int cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
+  *free_bytes = (size_t)FREE_GIB << 30;
+  *total = (size_t)GIB << 30;
+  return 0;
+}
+
+int cuMemAlloc_v2(unsigned long long* pointer, size_t size) {
+  *pointer = (unsigned long long)(size_t)memory;
+  return size <= sizeof memory ? 0 : 2;
+}
+
+int cuMemsetD32_v2(unsigned long long pointer, unsigned value, size_t count) {
+  for (size_t i = 0; i < count; ++i) ((unsigned*)(size_t)pointer)[i] = value;
+  return 0;
+}
+
+int cuMemcpyDtoH_v2(void* to, unsigned long long pointer, size_t size) {
+  memcpy(to, (void*)(size_t)pointer, size);
+#ifdef WRONG
+  ((unsigned*)to)[100] ^= 1;
+#endif
+  return 0;
+}
+
+int cuMemFree_v2(unsigned long long pointer) {
+  (void)pointer;
+  return 0;
+}
+#endif
+
+#ifdef COMPATIBLE
+/* As NVIDIA's forward compatibility libraries have it. */
+__asm__(
+    ".pushsection .note.cuda.fwd_compatibility,\"a\",@note\n"
+    ".balign 4\n.long 19\n.long 2f-1f\n.long 0\n.asciz \"NVIDIA Corporation\"\n.balign 4\n"
+    "1: .ascii \"{\\\"format\\\":1,\\\"CUDA "
+    "version\\\":\\\"13.0\\\",\\\"driver\\\":[535,550,570],\\\"device\\\":[1,2]}\"\n"
+    "2: .balign 4\n.popsection\n");
+#endif
