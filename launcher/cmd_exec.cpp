@@ -11,8 +11,10 @@
 
 #include "bundle/error.h"
 #include "launcher/commands.h"
+#include "launcher/driver_links.h"
 #include "launcher/options.h"
 #include "launcher/service_command.h"
+#include "launcher/service_options.h"
 
 namespace holdall::launcher {
 namespace {
@@ -26,6 +28,7 @@ constexpr int kCannotRun = 126, kNoSuchProgram = 127;
 struct ExecOptions {
   CommonOptions common;
   std::string release;
+  bool keep_environment = false;
 };
 
 std::string release_of(const Store& store, const std::string& asked) {
@@ -41,8 +44,8 @@ bool is_there(const std::string& path) {
 }
 
 // What the service gets, and what activating a conda environment or a venv adds.
-Environment environment_of(const bundle::BundleInfo& info, const ServicePlace& place) {
-  Environment result = service_environment(current_environment(), info, place, KeepEnvironment::kNo);
+Environment environment_of(const bundle::BundleInfo& info, const ServicePlace& place, KeepEnvironment keep) {
+  Environment result = service_environment(current_environment(), info, place, keep);
   std::string& path = result["PATH"];
   path = place.tree + "/bin" + (path.empty() ? "" : ":" + path);
   if (is_there(place.tree + "/conda-meta")) result["CONDA_PREFIX"] = place.tree;
@@ -87,10 +90,14 @@ int exec(const ExecOptions& options, const std::vector<std::string>& program) {
   const std::string release = release_of(store, options.release);
   // The program inherits it, as a service does: until its last process has ended, gc leaves the release alone.
   const bundle::FileDescriptor lease = store.lease(release);
-  const ServicePlace place{store.tree(release), store.path() + "/data"};
+  ServicePlace place{store.tree(release), store.path() + "/data"};
   if (::mkdirat(store.directory_fd(), "data", 0700) != 0 && errno != EEXIST)
     throw bundle::system_error(errno, "make", place.state);
-  return replace_by(program, environment_of(store.info(release), place));
+  const bundle::BundleInfo info = store.info(release);
+  if (info.requires_host.cuda)
+    place.driver = link_driver(store, load_service_options(store).value_or(ServiceOptions{}).libcuda);
+  return replace_by(
+      program, environment_of(info, place, options.keep_environment ? KeepEnvironment::kYes : KeepEnvironment::kNo));
 }
 
 }  // namespace
@@ -101,6 +108,7 @@ void add_exec(CLI::App& app, CommandResult& result) {
                                          "run a program in the environment of a release: holdall exec [ID] -- PROGRAM "
                                          "[ARGUMENTS]; its exit status, or 127: no such program, 126: cannot be run");
   command->add_option("ID", options->release, "release id, as install and ls print it [the active one]");
+  command->add_flag("--keep-env", options->keep_environment, kKeepEnvironmentHelp);
   add_common_options(*command, options->common);
   command->callback([options, &result] { result.exit_code = exec(*options, result.program); });
 }

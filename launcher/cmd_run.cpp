@@ -69,6 +69,7 @@ int run(RunOptions& options, const CLI::App& command) {
     if (options.obtain.common.verbosity != Verbosity::kQuiet) std::cerr << text << time << std::endl;
   };
 
+  options.service.libcuda = options.obtain.libcuda;
   options.obtain.check = [&](const bundle::BundleInfo& info) {
     drop_unused(info, command, options.service);
     check_service(info, options);
@@ -103,6 +104,7 @@ void add_run(CLI::App& app, CommandResult& result) {
   command->add_option("--health-port", options->service.health_port, "port of its health pages; 0: any free one [0]")
       ->check(CLI::Range(0, 65535));
   command->add_option("--device", options->service.device, "auto, cpu, cuda:N, … [auto]");
+  command->add_flag("--keep-env", options->service.keep_environment, kKeepEnvironmentHelp);
   command->add_flag("--detach", options->detach, "return once it is ready, and leave it in the background");
   command
       ->add_option("--log-size", options->service.log_bytes,

@@ -12,6 +12,7 @@
 #include "launcher/installed_content.h"
 #include "launcher/interrupt.h"
 #include "launcher/progress.h"
+#include "launcher/service_options.h"
 #include "launcher/space.h"
 #include "launcher/version_floor.h"
 
@@ -25,6 +26,16 @@ const std::string& store_name(const bundle::BundleInfo& info, const ObtainOption
   return options.common.name.empty() ? info.name : options.common.name;
 }
 
+// Of an upgrade: what run was given.
+std::string libcuda_of(const bundle::BundleInfo& info, const ObtainOptions& options) try {
+  if (!options.libcuda.empty()) return options.libcuda;
+  const Store store =
+      Store::open(options.common.store_root(), store_name(info, options), options.common.open_options());
+  return load_service_options(store).value_or(ServiceOptions{}).libcuda;
+} catch (const Error&) {
+  return {};
+}
+
 bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& options) {
   DoctorOptions how;
   how.root = options.common.store_root();
@@ -36,6 +47,7 @@ bundle::LibcChoice examine(const bundle::BundleInfo& info, const ObtainOptions& 
   how.has_releases =
       std::filesystem::directory_iterator(store / "releases", none) != std::filesystem::directory_iterator();
   how.service_runs = is_supervised(store);
+  how.libcuda = libcuda_of(info, options);
   const Diagnosis diagnosis = diagnose(&info, how);
   if (options.common.verbosity == Verbosity::kVerbose) std::cerr << to_text(diagnosis, false);
   require_compatible(diagnosis, info.name,
@@ -59,6 +71,10 @@ void add_obtain_options(CLI::App& command, ObtainOptions& options) {
           "also say what the doctor found")
       ->excludes(command.get_option("--quiet"));
   command.add_flag("--allow-cpu", options.allow_cpu, "a bundle that wants a GPU may run on the CPU");
+  command
+      .add_option("--libcuda", options.libcuda,
+                  "the driver's libcuda.so.1, wherever it lies; run remembers it for its service")
+      ->transform([](const std::string& path) { return std::filesystem::absolute(path).lexically_normal().string(); });
   add_libc_option(command, options.libc);
   add_trust_options(command, options.trust);
   add_fetch_options(command, options.fetch);

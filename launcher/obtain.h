@@ -16,6 +16,7 @@ struct ObtainOptions {
   CommonOptions common;
   std::string source;
   bool allow_cpu = false;
+  std::string libcuda;  // the driver's, absolute, wherever it lies; empty: what run was given, else the host's
   LibcWish libc = LibcWish::kAuto;
   const CLI::App* command = nullptr;  // that has these options
   TrustOptions trust;
@@ -25,7 +26,7 @@ struct ObtainOptions {
   std::function<void()> examined;                        // the doctor has let it pass
 };
 
-// Declares SOURCE, the common options, --allow-cpu, --libc, --max-size and those of trust.
+// Declares SOURCE, the common options, --allow-cpu, --libcuda, --libc, --max-size and those of trust.
 void add_obtain_options(CLI::App& command, ObtainOptions& options);
 
 struct Obtained {

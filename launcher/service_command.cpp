@@ -86,6 +86,10 @@ Environment service_environment(Environment inherited, const bundle::BundleInfo&
   if (info.model && !info.model->golden.empty()) inherited["HOLDALL_GOLDEN"] = info.model->golden;
   if (info.service)
     for (const auto& [name, value] : info.service->environment) inherited[name] = value;
+  if (!place.driver.empty()) {
+    std::string& path = inherited["LD_LIBRARY_PATH"];
+    path = place.driver + (path.empty() ? "" : ":" + path);
+  }
   inherited.try_emplace("CUDA_MODULE_LOADING", "LAZY");
   inherited.try_emplace("CUDA_CACHE_PATH", place.state + "/cuda-cache");
   return inherited;

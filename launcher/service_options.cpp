@@ -18,6 +18,7 @@ void save_service_options(const Store& store, const ServiceOptions& options) try
   const nlohmann::ordered_json json = {{"model", options.model},         {"host", options.host},
                                        {"port", options.port},           {"health_port", options.health_port},
                                        {"device", options.device},       {"arguments", options.arguments},
+                                       {"libcuda", options.libcuda},     {"keep_environment", options.keep_environment},
                                        {"log_bytes", options.log_bytes}, {"log_files", options.log_files}};
   const std::string temporary = std::string(".") + kName + "." + bundle::random_name();
   store.disk().write_file({store.directory_fd(), temporary}, json.dump(2) + "\n");
@@ -39,6 +40,8 @@ std::optional<ServiceOptions> load_service_options(const Store& store) {
     json.at("health_port").get_to(options.health_port);
     json.at("device").get_to(options.device);
     json.at("arguments").get_to(options.arguments);
+    options.libcuda = json.value("libcuda", options.libcuda);
+    options.keep_environment = json.value("keep_environment", options.keep_environment);
     options.log_bytes = json.value("log_bytes", options.log_bytes);
     options.log_files = json.value("log_files", options.log_files);
     return options;

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "bundle/error.h"
+#include "launcher/driver_links.h"
 
 namespace holdall::launcher {
 namespace {
@@ -231,11 +232,14 @@ std::optional<StoreLock> Supervision::try_lock() try {
 
 Supervision::Plan Supervision::plan(const std::string& release) const {
   Plan result{store_.info(release), {}, {}};
-  const ServicePlace place{store_.tree(release), store_.path() + "/data"};
+  ServicePlace place{store_.tree(release), store_.path() + "/data"};
+  if (result.info.requires_host.cuda) place.driver = link_driver(store_, service_.libcuda);
   result.start.arguments = service_arguments(result.info, service_, place);
   if (result.info.model && result.info.model->external && !is_folder(service_.model))
     throw Error(ErrorKind::kNotFound, "cannot find model folder '" + service_.model + "'");
-  result.start.environment = service_environment(options_.environment, result.info, place, KeepEnvironment::kNo);
+  result.start.environment =
+      service_environment(options_.environment, result.info, place,
+                          service_.keep_environment ? KeepEnvironment::kYes : KeepEnvironment::kNo);
   result.start.working_folder = place.tree;
   result.start.http = http_->fd();
   result.start.health = health_->fd();

@@ -31,6 +31,8 @@ struct ServiceOptions {
   std::vector<std::string> arguments;                 // after "--"
   std::uint64_t log_bytes = std::uint64_t{16} << 20;  // of one file, in the background
   unsigned log_files = 4;                             // older ones kept beside the newest
+  std::string libcuda{};                              // the driver's, absolute, wherever it lies; empty: the host's
+  bool keep_environment = false;                      // LD_LIBRARY_PATH and the like are not taken from it
 };
 
 // What happened, for people who watch: a stage of the start ("start", "warm", "ready"), a swap, a death, a return.

@@ -14,7 +14,8 @@ using ServiceOptionsTest = SuperviseTest;
 TEST_F(ServiceOptionsTest, AreRememberedWholly) {
   EXPECT_FALSE(load_service_options(store_));
   save_service_options(store_, {"/a", "::1", 1, 2, "cpu", {"x"}, 1, 1});
-  ServiceOptions options{"/models/with \"quotes\"", "::", 9000, 9001, "cuda:1", {"--queue-limit", "3"}, 1000, 7};
+  ServiceOptions options{"/models/with \"quotes\"", "::", 9000, 9001, "cuda:1", {"--queue-limit", "3"}, 1000, 7,
+                         "/opt/libcuda.so.1",       true};
   save_service_options(store_, options);
   const auto loaded = load_service_options(store_);
   ASSERT_TRUE(loaded);
@@ -26,6 +27,8 @@ TEST_F(ServiceOptionsTest, AreRememberedWholly) {
   EXPECT_EQ(loaded->arguments, options.arguments);
   EXPECT_EQ(loaded->log_bytes, options.log_bytes);
   EXPECT_EQ(loaded->log_files, options.log_files);
+  EXPECT_EQ(loaded->libcuda, options.libcuda);
+  EXPECT_EQ(loaded->keep_environment, options.keep_environment);
 }
 
 TEST_F(ServiceOptionsTest, OfAnEarlierVersionAreRead) {
