@@ -122,6 +122,8 @@ grep -q '"libc":"bundled"' out || { cat out >&2; fail "status does not tell the 
 pid=$(sed -n 's/.*"pid":\([0-9]*\),.*/\1/p' out)
 grep -q "$tree/libc/libc.so.6" "/proc/$pid/maps" || fail "the service does not run on the bundle's libc"
 ! grep -o '/[^ ]*\.so[^ ]*' "/proc/$pid/maps" | grep -vF "$tree/" || fail "the service has libraries of the host"
+expect 0 on_host ./holdall doctor --running
+grep -qx 'ok    foreign        none' out && ! grep -q '^ok    libc ' out || { cat out >&2; fail "the doctor sees libraries of the host"; }
 expect 0 on_host ./holdall stop
 # Here, where the libc is new enough, the same archive takes the host's, unless told otherwise.
 expect 0 "$HOLDALL_BIN/holdall" doctor bare/svc-1.0.0.tar.zst --json
