@@ -105,6 +105,22 @@ same "$(holdall ls | grep "$two")" "$(printf '%s\tdamaged\t-\t-\t-' "$two")"
 expect 0 holdall status
 expect 0 holdall gc
 
+# The clock went back: what the store holds is of a time to come. Order is that of the numbers, not of the times.
+expect 0 holdall use "$one"
+find $store -not -path '*/tree/*' -not -name tree -exec touch -h -d '2099-01-01' {} +
+sed -i -E 's/("installed_at": ?)[0-9]+/\14070908800/' $store/releases/*/installed.json
+expect 0 holdall ls
+same "$(grep -c 2099-01-01 out)" 1
+expect 0 holdall upgrade two.tar.zst
+greets 2
+expect 0 holdall rollback
+greets 1
+expect 0 holdall gc --keep 0
+expect 0 holdall status --json
+expect 0 holdall verify "$one"
+expect 0 holdall upgrade two.tar.zst
+greets 2
+
 # What is not ours in it is left alone.
 mkdir $store/releases/notes $store/gens/notes
 touch $store/state/notes $store/releases/file
