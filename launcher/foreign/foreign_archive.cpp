@@ -124,7 +124,7 @@ class Conversion {
         if (got == 0) bad_member(member.path, "has fewer bytes than it says");
         done += got;
       }
-      renew_bytecode(std::span<std::byte, kBytecodeHeader>(head), time->second, contents_.mtime);
+      renew_bytecode(std::span<std::byte, kBytecodeHeader>(head), time->second, contents_.mtime, contents_.time_step);
     }
     return [&member, &stream, head = std::move(head), at = std::size_t{0},
             left = member.size](std::span<std::byte> out) mutable {

@@ -31,8 +31,9 @@ struct ForeignContents {
   std::map<std::string, std::int64_t> source_times;        // of Python's sources
   bool described = false;  // it begins with a holdall/bundle.json, and brings its own relocation list
   bool attributes = false;
-  std::string root;        // the folder that it keeps everything in, as far as it says so
-  std::int64_t mtime = 0;  // the newest
+  std::string root;             // the folder that it keeps everything in, as far as it says so
+  std::int64_t mtime = 0;       // the newest
+  std::uint32_t time_step = 1;  // seconds that its times are multiples of
   bundle::BundleInfo info;
 };
 

@@ -24,8 +24,10 @@ std::optional<std::string> source_of_bytecode(std::string_view path) {
   return std::string(folder) + std::string(name.substr(0, name.find('.'))) + ".py";
 }
 
-void renew_bytecode(std::span<std::byte, kBytecodeHeader> header, std::int64_t source_mtime, std::int64_t mtime) {
-  if (word_at(header, kFlagsAt) != 0 || word_at(header, kTimeAt) != static_cast<std::uint32_t>(source_mtime)) return;
+void renew_bytecode(std::span<std::byte, kBytecodeHeader> header, std::int64_t source_mtime, std::int64_t mtime,
+                    std::uint32_t step) {
+  const std::uint32_t named = word_at(header, kTimeAt), known = static_cast<std::uint32_t>(source_mtime);
+  if (word_at(header, kFlagsAt) != 0 || (named != known && named - named % step != known)) return;
   for (std::size_t i = 0; i < 4; ++i)
     header[kTimeAt + i] = static_cast<std::byte>(static_cast<std::uint64_t>(mtime) >> (8 * i));
 }

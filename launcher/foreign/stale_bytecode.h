@@ -17,6 +17,8 @@ inline constexpr std::size_t kBytecodeHeader = 16;  // PEP 552: magic, flags, ti
 std::optional<std::string> source_of_bytecode(std::string_view path);
 
 // If `header` says that it is valid by the source's time and that this is `source_mtime`, it gets `mtime` instead.
-void renew_bytecode(std::span<std::byte, kBytecodeHeader> header, std::int64_t source_mtime, std::int64_t mtime);
+// `step`: the archive's times are multiples of so many seconds, rounded down, or exact.
+void renew_bytecode(std::span<std::byte, kBytecodeHeader> header, std::int64_t source_mtime, std::int64_t mtime,
+                    std::uint32_t step = 1);
 
 }  // namespace holdall::launcher

@@ -68,6 +68,7 @@ class Survey {
     }
     if (folders_and_files_ == 0) throw Error(ErrorKind::kBadBundle, "bad archive: it is empty");
     result_.attributes = stream_.has_attributes();
+    if (stream_.format_name() == std::string_view("zip")) result_.time_step = 2;  // MS-DOS' times
     if (result_.described)
       settle_relocations();
     else

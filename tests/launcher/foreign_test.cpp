@@ -85,6 +85,15 @@ TEST(Bytecode, GetsTheNewTimeOnlyIfItWasUpToDate) {
   copy = header;
   renew_bytecode(copy, 8, 0x01020304);
   EXPECT_EQ(copy, header) << "stale before, stale now";
+  copy = header;
+  renew_bytecode(copy, 6, 0x01020304, 2);
+  EXPECT_EQ(copy[8], std::byte{4}) << "as zip rounds it";
+  copy = header;
+  renew_bytecode(copy, 7, 0x01020304, 2);
+  EXPECT_EQ(copy[8], std::byte{4}) << "an exact time in a zip";
+  copy = header;
+  renew_bytecode(copy, 8, 0x01020304, 2);
+  EXPECT_EQ(copy, header) << "stale before, stale now";
   header[4] = std::byte{1};
   copy = header;
   renew_bytecode(copy, 7, 0x01020304);

@@ -8,6 +8,11 @@ python3 -m zipfile -e "$wheels"/conda_pack-0.9.2-*.whl peer
 conda_pack() { PYTHONPATH=$PWD/peer python3 -c 'from conda_pack.cli import main; main()' -q "$@"; }
 make_conda "$PWD/envs/ml"
 environment=$PWD/envs/ml
+# Of an odd second, which a zip does not know; conda-pack takes what it can from the package cache.
+for module in $(find "$PWD" -path '*/site-packages/tool/__init__.py'); do
+  touch -d @1700000001 "$module"
+  PYTHONDONTWRITEBYTECODE= python3 -m py_compile "$module"
+done
 for format in tar.gz tar.bz2 tar.xz zip; do
   conda_pack -p "$environment" -o "ml.$format"
   mkdir -p at
@@ -22,7 +27,7 @@ for format in tar.gz tar.bz2 tar.xz zip; do
   # Compiled Python is still up to date: nothing compiles it anew.
   before=$(find at/ml -name '*.pyc' -exec sha256sum {} +)
   [ -n "$before" ] || fail "nothing compiled in it"
-  PYTHONPATH=at/ml/lib/python3.11/site-packages python3 -c 'import tool; assert tool.x == 1'
+  PYTHONDONTWRITEBYTECODE= PYTHONPATH=at/ml/lib/python3.11/site-packages python3 -c 'import tool; assert tool.x == 1'
   same "$(find at/ml -name '*.pyc' -exec sha256sum {} +)" "$before"
   # Moved, and put right without Python.
   mv at/ml moved
