@@ -100,7 +100,7 @@ Error changed_while_packed(const std::string& path) {
 InputFile open_found(const FoundFile& found) {
   try {
     InputFile file(found.path);
-    if (file.size() == found.size && file.mtime_ns() == found.mtime_ns.value_or(file.mtime_ns())) return file;
+    if (file.size() == found.size && (found.mtime_ns == kNoTime || file.mtime_ns() == found.mtime_ns)) return file;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;
   }

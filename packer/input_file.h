@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,11 +65,14 @@ std::int64_t nanoseconds(const std::timespec& time);
 // For an input that is another one than when it was found, or is gone. Not the input's fault: packing again may do.
 bundle::Error changed_while_packed(const std::string& path);
 
+// Of a file whose time was not noted. An optional would be twice as large, and a plan may have a million of them.
+inline constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();
+
 // Opens a file again that was found before; throws changed_while_packed() if it is gone, or has another size or time.
 struct FoundFile {
   std::string path;
   std::uint64_t size = 0;
-  std::optional<std::int64_t> mtime_ns{};  // if it was noted
+  std::int64_t mtime_ns = kNoTime;  // if it was noted
 };
 InputFile open_found(const FoundFile& found);
 

@@ -12,6 +12,7 @@
 #include "bundle/toc.h"
 #include "packer/box.h"
 #include "packer/elf/edit.h"
+#include "packer/input_file.h"
 #include "packer/leak_audit.h"
 #include "packer/manifest.h"
 #include "packer/relocation/shebang.h"
@@ -52,14 +53,14 @@ struct SpecialMember {
 
 struct PlannedMember {
   PlannedEntry entry;
-  JoinedPath source;                     // the input file of a regular member; empty: special().contents are its bytes
-  Text package;                          // that brought it, "torch-2.13.0"; empty: none is known
-  Box<bundle::Digest> expected;          // as packed: what its RECORD says, or what relocation relies on
-  Box<bundle::Digest> brought;           // of one packed as it is, what its package brought: it may be edited since
-  std::optional<std::int64_t> mtime_ns;  // of `source`, when it was found: a file with another has changed since
-  ElfMagic magic = ElfMagic::kUnknown;   // of `source`
-  bool conda_record = false;             // of a conda environment's conda-meta
-  bool sbom = false;                     // this archive's; always the last member
+  JoinedPath source;                    // the input file of a regular member; empty: special().contents are its bytes
+  Text package;                         // that brought it, "torch-2.13.0"; empty: none is known
+  Box<bundle::Digest> expected;         // as packed: what its RECORD says, or what relocation relies on
+  Box<bundle::Digest> brought;          // of one packed as it is, what its package brought: it may be edited since
+  std::int64_t mtime_ns = kNoTime;      // of `source`, when it was found: a file with another has changed since
+  ElfMagic magic = ElfMagic::kUnknown;  // of `source`
+  bool conda_record = false;            // of a conda environment's conda-meta
+  bool sbom = false;                    // this archive's; always the last member
 
   const SpecialMember& special() const {
     static const SpecialMember kNothing;

@@ -199,7 +199,7 @@ class Stage {
       planned.change().contents = member.role == MemberRole::kCondaRecord ? without_build_machine(told, planned.source)
                                                                           : published_history(told);
       planned.source = {};
-      planned.mtime_ns.reset();
+      planned.mtime_ns = kNoTime;
     }
     return std::make_shared<const MemoryFile>(planned.entry.path, planned.special().contents);
   }
@@ -329,7 +329,7 @@ class Stage {
       return;
     }
     result.member.source = {};
-    result.member.mtime_ns.reset();
+    result.member.mtime_ns = kNoTime;
     result.member.change().contents = std::move(*pyc);
     result.member.entry.size = result.member.special().contents.size();
   }
@@ -374,7 +374,7 @@ class Stage {
       if (updated == record) continue;
       member.change().splices.clear();
       member.source = {};
-      member.mtime_ns.reset();
+      member.mtime_ns = kNoTime;
       member.brought.reset();
       member.change().contents = std::move(updated);
       const auto file = std::make_shared<const MemoryFile>(path, member.special().contents);
