@@ -34,8 +34,8 @@ struct ServiceState {
 
 class EditCache;
 class Idempotency;
+class EditRouter;
 class Jobs;
-class SharedEdits;
 
 // What edits go through.
 struct EditContext {
@@ -45,7 +45,7 @@ struct EditContext {
   ContentStore* contents;  // null where nothing outlives the process
   Jobs* jobs;              // as above
   EditCache* cache;        // as above
-  SharedEdits& shared;
+  EditRouter& router;
   Idempotency& idempotency;
   Metrics& metrics;
 };

@@ -70,6 +70,10 @@ struct Metrics::Impl : Families {
   prom::Family<prom::Counter>& authentication_failures =
       counters("holdall_auth_failures_total", "Requests without a key that is known");
   prom::Family<prom::Gauge>& build_info = gauges("holdall_build_info", "Always 1; what runs is in the labels");
+  prom::Family<prom::Gauge>& dependency_up =
+      gauges("holdall_dependency_up", "1 when the dependency answered last time it was asked");
+  prom::Family<prom::Gauge>& breaker_state =
+      gauges("holdall_breaker_state", "0 closed, 1 half open, 2 open: not asked");
   prom::Gauge& queue_depth = gauge("holdall_queue_depth", "Edit requests that wait");
   prom::Gauge& queue_limit = gauge("holdall_queue_limit", "Edit requests that may wait");
   prom::Gauge& inflight = gauge("holdall_jobs_inflight", "Edit requests that run");
@@ -143,6 +147,12 @@ void Metrics::set_ready(double ready) {
 }
 void Metrics::set_draining(double draining) {
   impl_->draining.Set(draining);
+}
+void Metrics::set_dependency_up(const std::string& dependency, bool up) {
+  impl_->dependency_up.Add({{"dep", dependency}}).Set(up ? 1 : 0);
+}
+void Metrics::set_breaker_state(const std::string& dependency, int state) {
+  impl_->breaker_state.Add({{"dep", dependency}}).Set(state);
 }
 void Metrics::set_build_info(const BuildInfo& build) {
   impl_->build_info

@@ -35,6 +35,9 @@ class Metrics {
   void set_connections(double open);
   void set_ready(double ready);
   void set_draining(double draining);
+  // `dependency`: upstream. `state` as Breaker::State has it.
+  void set_dependency_up(const std::string& dependency, bool up);
+  void set_breaker_state(const std::string& dependency, int state);
   void set_build_info(const BuildInfo& build);
 
   std::string exposition() const;

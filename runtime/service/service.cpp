@@ -21,6 +21,7 @@
 #include "runtime/service/api.h"
 #include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/edits/edit_queue.h"
+#include "runtime/service/edits/edit_router.h"
 #include "runtime/service/edits/idempotency.h"
 #include "runtime/service/edits/shared_edits.h"
 #include "runtime/service/health.h"
@@ -33,6 +34,7 @@
 #include "runtime/service/notify.h"
 #include "runtime/service/settings.h"
 #include "runtime/service/store/database.h"
+#include "runtime/service/upstream/upstream.h"
 #include "runtime/service/worker/worker_process.h"
 
 namespace holdall::runtime::service {
@@ -66,8 +68,11 @@ class Service final : public WorkerEvents {
                   : std::make_unique<Jobs>(io_, options.state, state_, queue_, access_, audit_.get())),
         cache_(options.state.empty() ? nullptr : std::make_unique<EditCache>(options.state, database_)),
         shared_(queue_),
+        upstream_(settings_.upstream.url.empty() ? nullptr
+                                                 : std::make_unique<Upstream>(io_, metrics_, settings_.upstream)),
+        router_(shared_, upstream_.get(), state_),
         idempotency_(database_),
-        api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), shared_, idempotency_, metrics_},
+        api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), router_, idempotency_, metrics_},
              board_, metrics_, audit_.get()),
         http_(io_, listeners.http.fd, api_, limits()) {
     apply_settings();
@@ -326,6 +331,8 @@ class Service final : public WorkerEvents {
   const std::unique_ptr<Jobs> jobs_;
   const std::unique_ptr<EditCache> cache_;
   SharedEdits shared_;
+  const std::unique_ptr<Upstream> upstream_;
+  EditRouter router_;
   Idempotency idempotency_;
   Api api_;
   HttpServer http_;

@@ -61,6 +61,19 @@ Settings read_settings(const std::filesystem::path& file) {
   settings.policy = ContentPolicy(policy.texts("blocked_words"));
   policy.expect_empty();
 
+  Section upstream = root.section("upstream");
+  settings.upstream.url = upstream.text("url").value_or("");
+  settings.upstream.api_key_env = upstream.text("api_key_env").value_or("");
+  settings.upstream.model = upstream.text("model").value_or("");
+  const std::string mode = upstream.text("mode").value_or("standby");
+  if (mode != "primary" && mode != "standby") upstream.refuse("mode", "must be \"primary\" or \"standby\"");
+  settings.upstream.mode = mode == "primary" ? UpstreamSettings::Mode::kPrimary : UpstreamSettings::Mode::kStandby;
+  take(upstream, "timeout_seconds", 1, kDay, settings.upstream.timeout);
+  take(upstream, "open_seconds", 1, kDay, settings.upstream.breaker.open);
+  take(upstream, "probe_interval_seconds", 0, kDay, settings.upstream.probe_interval);
+  take(upstream, "failures_to_open", 1, 1000, settings.upstream.breaker.failures_to_open);
+  upstream.expect_empty();
+
   root.expect_empty();
   return settings;
 }

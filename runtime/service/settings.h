@@ -7,6 +7,7 @@
 #include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/jobs/job_journal.h"
 #include "runtime/service/options.h"
+#include "runtime/service/upstream/upstream.h"
 
 namespace holdall::runtime::service {
 
@@ -21,6 +22,7 @@ struct Settings {
   JobLimits jobs;
   CacheLimits cache;
   ContentPolicy policy;
+  UpstreamSettings upstream;  // not reread
 };
 
 // An empty path: the defaults. Throws runtime::Error: kNotFound, kStorage; kBadRequest with the JSON pointer of a value

@@ -52,14 +52,17 @@ class Rules(unittest.TestCase):
 
 
 class Scraped(unittest.TestCase):
-    """A service that has edited, repeated, refused a key and lost its worker, and a Prometheus that has seen it."""
+    """A service that has edited, repeated, refused a key and lost its worker, its upstream being gone, and a Prometheus that has
+    seen it."""
 
     @classmethod
     def setUpClass(cls):
         folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         key = subprocess.run([BIN / "holdall-edit", "keys", "add", "--keys", folder / "keys.json", "--name", "e", "--role", "editor"],
                              check=True, capture_output=True, text=True).stdout.strip()
-        cls.service = cls.enterClassContext(Service(BIN, MODEL, "--state", folder / "state", "--keys", folder / "keys.json"))
+        (folder / "config.json").write_text(json.dumps({"upstream": {"url": f"http://127.0.0.1:{free_port()}/v1"}}))
+        cls.service = cls.enterClassContext(Service(BIN, MODEL, "--state", folder / "state", "--keys", folder / "keys.json",
+                                                    "--config", folder / "config.json"))
         picture = MODEL / "golden/recolour.png"
         for token in (key, key, "nobody's"):
             status, _, _ = edit(cls.service.url, picture, headers={"Authorization": f"Bearer {token}"}, seed="1")

@@ -11,8 +11,8 @@
 #include "runtime/service/edits/edit_form.h"
 #include "runtime/service/edits/edit_log.h"
 #include "runtime/service/edits/edit_reply.h"
+#include "runtime/service/edits/edit_router.h"
 #include "runtime/service/edits/idempotency.h"
-#include "runtime/service/edits/shared_edits.h"
 #include "runtime/service/http/event_stream.h"
 #include "runtime/service/jobs/job_handlers.h"
 #include "runtime/service/log.h"
@@ -52,6 +52,7 @@ class EditHandler final : public RequestHandler {
 
   void finish(std::shared_ptr<Exchange> exchange) override {
     EditForm form = reader_->finish();
+    const auto given = context_.router.has_upstream() ? std::make_shared<const EditForm>(form) : nullptr;
     const auto idempotency_key = Idempotency::key_in(request_, caller_.name);
     const std::string form_digest = idempotency_key ? Idempotency::digest_of(form, request_.path) : "";
     if (idempotency_key) form.fields.try_emplace("seed", Idempotency::seed_of(*idempotency_key));
@@ -99,25 +100,31 @@ class EditHandler final : public RequestHandler {
       log_edit(*summary, outcome);
       const auto* error = std::get_if<HttpError>(&outcome);
       if (error && error->status() >= 500) context.access.charge(caller, -summary->n);
-      if (!error) request.notes["result_sha256"] = digest_of(std::get<EditResult>(outcome));
+      const bool is_local = error || std::get<EditResult>(outcome).served_by.empty();
+      if (!error) {
+        request.notes["result_sha256"] = digest_of(std::get<EditResult>(outcome));
+        say_origin(request, std::get<EditResult>(outcome).served_by);
+      }
       answer(outcome);
-      if (!error && !key.empty() && context.cache)
+      if (!error && is_local && !key.empty() && context.cache)
         context.cache->put(key, std::get<EditResult>(outcome), std::time(nullptr));
     };
     if (auto hit = key.empty() || !context_.cache ? std::nullopt : context_.cache->get(key, std::time(nullptr))) {
       remember("");
       say_cache("hit");
+      say_origin(request_, "");
       request_.notes["result_sha256"] = digest_of(*hit);
       hit->seconds = {};  // it took none of them
       return answer(std::move(*hit));
     }
-    if (!context_.shared.in_progress(key)) queue_.throw_if_full();
+    if (context_.router.is_local() && !context_.router.in_progress(key)) queue_.throw_if_full();
     charge(edit.n);
-    const auto ticket = context_.shared.submit({std::move(edit), caller_.name, deadline_}, std::move(listener), key);
+    const auto ticket =
+        context_.router.submit({std::move(edit), caller_.name, deadline_}, std::move(listener), key, given);
     remember("");
     if (!key.empty()) say_cache(ticket.joined ? "joined" : "miss");
     summary->position = ticket.position;
-    exchange->on_gone([&shared = context_.shared, id = ticket.id] { shared.cancel(id, "client_gone"); });
+    exchange->on_gone([&router = context_.router, id = ticket.id] { router.cancel(id, "client_gone"); });
   }
 
  private:
@@ -142,6 +149,16 @@ class EditHandler final : public RequestHandler {
   std::string result_key(const EditSummary& summary) const {
     return sha256_hex(state_.model_identity + "\n" HOLDALL_VERSION "\n" + summary.operation + "\n" +
                       summary.prompt_sha256 + "\n" + summary.images_sha256 + "\n" + summary.parameters_digest);
+  }
+
+  // Who made it. Of what an upstream has made, our model's digests say nothing.
+  static void say_origin(HttpRequest& request, const std::string& upstream) {
+    request.reply_headers.emplace_back("x-served-by", upstream.empty() ? "local" : "upstream:" + upstream);
+    if (upstream.empty()) return;
+    std::erase_if(request.reply_headers, [](const auto& header) {
+      return header.first == "x-model-digest" || header.first == "x-env-digest";
+    });
+    request.notes["model_digest"].clear();
   }
 
   void say_cache(const char* result) {
@@ -230,14 +247,16 @@ class EditHandler final : public RequestHandler {
 std::unique_ptr<RequestHandler> make_edit_handler(HttpRequest& request, const Caller& caller, ImageTask task,
                                                   const EditContext& context) {
   const ServiceState& state = context.state;
-  if (!state.admits) throw HttpError(503, state.reason, state.detail).retry_after(state.reason == "loading" ? 10 : 2);
+  const bool async = wants_async(request);
+  if (async ? !state.admits : !context.router.admits())
+    throw HttpError(503, state.reason, state.detail).retry_after(state.reason == "loading" ? 10 : 2);
   if (task == ImageTask::kGeneration && state.edits)
     throw HttpError(400, "unsupported_route",
                     "model '" + state.model + "' only edits: send a picture to '/v1/images/edits'");
-  if (!context.jobs && wants_async(request))
+  if (!context.jobs && async)
     throw HttpError(400, "jobs_unavailable",
                     "this server keeps no jobs: leave 'Prefer: respond-async' out, or start it with --state", "Prefer");
-  context.queue.throw_if_full();
+  if (async || context.router.is_local()) context.queue.throw_if_full();
   return std::make_unique<EditHandler>(request, caller, task, context);
 }
 

@@ -42,6 +42,7 @@ struct EditResult {
   StageSeconds seconds;                 // summed over the pictures
   std::int64_t created = 0;             // Unix time
   std::string format;                   // png, jpeg, webp
+  std::string served_by{};              // the upstream that made them; empty: this model
 };
 
 using EditOutcome = std::variant<EditResult, HttpError>;
