@@ -46,8 +46,8 @@ class Exchange {
   virtual ~Exchange() = default;
   // Once, on the server's thread. Nothing happens if the client is gone.
   virtual void reply(HttpReply reply) = 0;
-  // Instead of reply(): status and headers, once; then the body in pieces; then end(), once. A client that takes a
-  // piece too slowly, or has too many to take, is gone.
+  // Instead of reply(): status and headers, once; then the body in pieces; then end(), once. A client that does not
+  // catch up within the write timeout, or has too much to take, is gone.
   virtual void begin(const HttpReply& head) = 0;
   virtual void send(std::string piece) = 0;
   virtual void end() = 0;

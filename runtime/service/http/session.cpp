@@ -405,12 +405,14 @@ void HttpSession::end() {
 void HttpSession::put(std::string bytes) {
   unsent_bytes_ += bytes.size();
   unsent_.push_back(std::move(bytes));
-  if (unsent_.size() == 1) return write_next();
+  if (unsent_.size() == 1) {
+    arm(host_->limits.write_timeout);  // until nothing waits: a total, however many pieces that are
+    return write_next();
+  }
   if (unsent_bytes_ - unsent_.front().size() > kMaxUnsent) client_gone();
 }
 
 void HttpSession::write_next() {
-  arm(host_->limits.write_timeout);
   asio::async_write(
       socket_, asio::buffer(unsent_.front()),
       [self = shared_from_this()](error_code error, std::size_t bytes) { self->on_piece_written(error, bytes); });
@@ -422,8 +424,8 @@ void HttpSession::on_piece_written(error_code error, std::size_t bytes) {
   if (error) return client_gone();
   unsent_bytes_ -= bytes;
   unsent_.pop_front();
-  timer_.cancel();
   if (!unsent_.empty()) return write_next();
+  timer_.cancel();
   if (!ended_) return;
   phase_ = Phase::kWriting;
   done_with_handler();

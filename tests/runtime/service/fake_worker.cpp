@@ -6,7 +6,9 @@
 //   prompt "crash", "exit 3", "garbage", "bad", "large", "oom", "internal"
 //   any other            gives back the first picture it got, n times; "echo": the header it got, "mask": the last
 //   part.
-//                        If partial images are asked for, it sends one "PARTIAL" less than that before
+//                        If partial images are asked for, it sends one "PARTIAL" less than that before; "show":
+//                        pictures
+//   prompt "take MS"     takes that long
 //   MODEL/from_text      it says that it makes pictures from text
 //   MODEL/fatal          its text is the kind of a fatal frame
 //   MODEL/dies           it exits with 1 before it says anything
@@ -148,13 +150,16 @@ class Worker {
         pause();
       }
     }
+    if (prompt.starts_with("take "))
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(prompt.substr(5))));
     if (prompt == "steps" || prompt == "stop")
       for (int step = 1; step <= 3; ++step) {
         if (prompt == "stop" && step == 3) std::raise(SIGSTOP);
         send({{"type", "progress"}, {"id", id}, {"step", step}, {"total", 3}, {"stage", "denoise"}});
       }
     for (int i = 1; i < header.value("partial_images", 0); ++i)
-      send({{"type", "partial"}, {"id", id}, {"width", 32}, {"height", 16}}, {bytes("PARTIAL")});
+      send({{"type", "partial"}, {"id", id}, {"width", 32}, {"height", 16}},
+           {prompt == "show" ? frame.parts.at(0) : bytes("PARTIAL")});
     std::vector<std::byte> picture = frame.parts.empty() ? bytes("FROM TEXT") : frame.parts.at(0);
     if (prompt == "echo") picture = bytes(frame.header);
     if (prompt == "mask") picture = frame.parts.back();

@@ -23,8 +23,9 @@ using nlohmann::json;
 
 constexpr int kPatienceMs = 10'000;
 
-int connect_to(int port) {
+int connect_to(int port, int receive_buffer) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (receive_buffer > 0) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -67,7 +68,7 @@ std::string Folder::read(const std::string& name) const {
   return out.str();
 }
 
-Client::Client(int port) : fd_(connect_to(port)) {}
+Client::Client(int port, int receive_buffer) : fd_(connect_to(port, receive_buffer)) {}
 Client::~Client() {
   close();
 }
@@ -153,6 +154,14 @@ bool Client::read_line(std::string& line) {
   line = buffer_.substr(0, at);
   buffer_.erase(0, at + 1);
   return true;
+}
+
+std::size_t Client::skip(std::size_t most) {
+  std::string bytes(most, 0);
+  pollfd ready{fd_, POLLIN, 0};
+  if (::poll(&ready, 1, kPatienceMs) != 1) return 0;
+  const auto n = ::recv(fd_, bytes.data(), most, 0);
+  return n > 0 ? static_cast<std::size_t>(n) : 0;
 }
 
 bool Client::closed_by_server() {

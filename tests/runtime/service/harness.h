@@ -43,7 +43,7 @@ struct Reply {
 // One connection. A reply that does not come within ten seconds, or is cut, is a nullopt.
 class Client {
  public:
-  explicit Client(int port);
+  explicit Client(int port, int receive_buffer = 0);  // bytes that the kernel takes ahead; 0: as it likes
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -52,6 +52,7 @@ class Client {
   std::optional<Reply> read_reply(bool head_only = false);
   bool read_until(const std::string& mark);  // of what comes raw; false: it does not
   bool read_line(std::string& line);         // the rest of this line; false: it does not end
+  std::size_t skip(std::size_t most);        // how many bytes of what comes next; 0: nothing more does
   bool closed_by_server();                   // waits for it
   void close();
 
