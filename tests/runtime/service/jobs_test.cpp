@@ -462,7 +462,7 @@ TEST_F(Jobs, AreTheirCallersOwn) {
 
 // Service and worker are killed again and again, at moments that differ, while jobs come in.
 TEST_F(Jobs, EndExactlyOnceHoweverOftenServiceAndWorkerAreKilled) {
-  constexpr int kRounds = 25;
+  constexpr int kRounds = 100;
   const std::string config = R"({"jobs":{"max_attempts":100}})";
   std::vector<std::string> paths;
   for (int round = 0; round < kRounds; ++round) {
