@@ -82,11 +82,11 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   }
 
   void on_accept(error_code error, tcp::socket socket) {
-    if (error == asio::error::operation_aborted || !acceptor_.is_open()) return;
-    if (!error) {
+    if (!error) {  // also one that came just before drain(): nobody else can answer it
       make_session(std::move(socket), host_)->start();
       return accept_next();
     }
+    if (error == asio::error::operation_aborted || !acceptor_.is_open()) return;
     log_warning("accept_failed", {{"message", error.message()}});
     pause_.expires_after(kAcceptPause);
     pause_.async_wait([self = shared_from_this()](error_code stopped) {
