@@ -10,9 +10,9 @@ import urllib.request
 
 
 class Service:
-    """Serves MODEL until the block ends; then it must end by SIGTERM with exit 0."""
+    """Serves MODEL until the block ends; then it must end by SIGTERM with exit 0. `log`: a file for what it says meanwhile."""
 
-    def __init__(self, bin_folder, model, *options):
+    def __init__(self, bin_folder, model, *options, log=subprocess.DEVNULL):
         self.process = subprocess.Popen(
             [pathlib.Path(bin_folder) / "holdall-edit", "serve", "--model", model, "--port", "0", "--health-port", "0",
              "--device", "cpu", *options], stderr=subprocess.PIPE, text=True)
@@ -20,7 +20,7 @@ class Service:
         assert listening["event"] == "listening", listening
         self.url, self.health_url = listening["url"], listening["health_url"]
         # Nobody else reads the log: keep the pipe from filling up.
-        self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
+        self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=log)
 
     def __enter__(self):
         deadline = time.monotonic() + 60
