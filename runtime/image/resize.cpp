@@ -163,6 +163,15 @@ Picture resize_lanczos(const Picture& picture, int width, int height) {
   return resize(picture, {width, height}, pil_weights, tall ? First::kColumns : First::kRows);
 }
 
+Picture shrink_to_short_side(Picture picture, int short_side) {
+  const int shorter = std::min(picture.width, picture.height);
+  if (shorter <= short_side) return picture;
+  const auto scaled = [&](int side) {
+    return static_cast<int>((std::int64_t{side} * short_side + shorter / 2) / shorter);
+  };
+  return resize_lanczos(picture, scaled(picture.width), scaled(picture.height));
+}
+
 Picture resize_bicubic(const Picture& picture, int width, int height) {
   return resize(picture, {width, height}, aten_weights, First::kRows);
 }

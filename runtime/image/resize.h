@@ -9,6 +9,9 @@ namespace holdall::runtime::image {
 // an empty size.
 Picture resize_lanczos(const Picture& picture, int width, int height);
 
+// `picture` with its ratio and a short side of `short_side` pixels, by Lanczos; as it is where that side is no longer.
+Picture shrink_to_short_side(Picture picture, int short_side);
+
 // torchvision's resize(BICUBIC, antialias=True) on a uint8 tensor (at::_upsample_bicubic2d_aa).
 Picture resize_bicubic(const Picture& picture, int width, int height);
 

@@ -6,7 +6,7 @@
 // service → worker
 //   {"type":"edit","id":…,"prompt":…,"negative_prompt":…?,"seed":…,"n":…?,"steps":…?,"true_cfg_scale":…?,
 //    "guidance_scale":…?,"strength":…?,"mask":true?,"size":[w,h]?,"format":"png|jpeg|webp","quality":…,
-//    "partial_images":…?,"max_pixels":…}
+//    "partial_images":…?,"max_pixels":…,"short_side":…?}    pictures and mask are scaled down to it
 //                                                            parts: the encoded pictures, the mask last
 //   {"type":"cancel","id":…}
 //   {"type":"stop"}                                          finish what runs, then exit 0

@@ -154,6 +154,8 @@ void Api::add_origin(HttpRequest& request) const {
   for (const auto& [name, digest] :
        {std::pair{"x-model-digest", &state_.model_digest}, std::pair{"x-env-digest", &state_.environment_digest}})
     if (!digest->empty()) request.reply_headers.emplace_back(name, *digest);
+  if (state_.short_side && state_.edits)
+    request.reply_headers.emplace_back("x-preprocess-short-side", std::to_string(*state_.short_side));
 }
 
 // `id`: empty for the list.

@@ -28,6 +28,7 @@ struct ServiceState {
   ContentPolicy policy;
   std::chrono::seconds url_ttl{3600};  // of addresses of pictures
   std::chrono::seconds heartbeat{15};  // of event streams
+  std::optional<int> short_side;       // of pictures that come in
   bool admits = false;                 // else edits get 503 with this reason
   std::string reason = "loading", detail = "the model is being loaded";
 };

@@ -237,6 +237,7 @@ class Service final : public WorkerEvents {
     state_.policy = settings_.policy;
     state_.heartbeat = settings_.heartbeat;
     state_.url_ttl = settings_.url_ttl;
+    state_.short_side = settings_.short_side;
     if (jobs_) jobs_->set_limits(settings_.jobs);
     if (cache_) cache_->set_limits(settings_.cache);
   }

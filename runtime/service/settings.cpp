@@ -5,7 +5,7 @@
 namespace holdall::runtime::service {
 namespace {
 
-constexpr std::uint64_t kDay = 86'400;
+constexpr std::uint64_t kDay = 86'400, kLargestSide = 65'535;
 
 template <class Number>
 void take(Section& section, const char* name, std::uint64_t low, std::uint64_t high, Number& value) {
@@ -56,6 +56,11 @@ Settings read_settings(const std::filesystem::path& file) {
   take(cache, "ttl_seconds", 1, 365 * kDay, settings.cache.ttl);
   take(cache, "max_bytes", 0, 1ull << 50, settings.cache.max_bytes);
   cache.expect_empty();
+
+  Section images = root.section("images");
+  const auto short_side = images.whole("preprocess_short_side", 0, kLargestSide);
+  if (short_side.value_or(0) > 0) settings.short_side = static_cast<int>(*short_side);
+  images.expect_empty();
 
   Section policy = root.section("policy");
   settings.policy = ContentPolicy(policy.texts("blocked_words"));

@@ -19,6 +19,7 @@ struct Settings {
   std::chrono::seconds drain_deadline{300};
   std::chrono::seconds heartbeat{15};  // of event streams
   std::chrono::seconds url_ttl{3600};  // of the addresses that response_format=url gives
+  std::optional<int> short_side;       // pictures that come in are scaled down to it
   JobLimits jobs;
   CacheLimits cache;
   ContentPolicy policy;

@@ -23,6 +23,14 @@ image::Format format_of(const std::string& name) {
   throw Error(ErrorKind::kBadRequest, "unknown format '" + name + "': needed png, jpeg or webp", "output_format");
 }
 
+// A mask of another size than its picture's is left to the pipeline, which refuses it and names both as they came.
+void shrink(pipelines::Request& request, int short_side) {
+  const auto& first = request.images.front();
+  if (request.mask && (request.mask->width != first.width || request.mask->height != first.height)) return;
+  if (request.mask) request.mask = image::shrink_to_short_side(std::move(*request.mask), short_side);
+  for (auto& picture : request.images) picture = image::shrink_to_short_side(std::move(picture), short_side);
+}
+
 pipelines::Request read_request(const json& header, const ipc::Frame& frame, std::uint64_t max_pixels) {
   pipelines::Request request;
   request.prompt = header.at("prompt");
@@ -42,6 +50,7 @@ pipelines::Request read_request(const json& header, const ipc::Frame& frame, std
     pictures = pictures.first(pictures.size() - 1);
   }
   for (const auto& picture : pictures) request.images.push_back(image::decode(picture, most));
+  if (header.contains("short_side") && !request.images.empty()) shrink(request, header["short_side"]);
   return request;
 }
 
@@ -106,6 +115,7 @@ class Loop {
     std::vector<std::vector<std::byte>> pictures;
     for (std::size_t i = 0; i < result.pictures.size(); ++i) {
       encoding.text = provenance(options_.origin, request, result, i);
+      if (header.contains("short_side")) encoding.text["holdall:preprocess_short_side"] = header["short_side"].dump();
       pictures.push_back(image::encode(result.pictures[i], encoding));
     }
     const std::chrono::duration<double> encode = std::chrono::steady_clock::now() - start;

@@ -59,7 +59,8 @@ class EditHandler final : public RequestHandler {
     const bool repeatable = form.fields.contains("seed");
     std::optional<EditForm> kept;
     if (wants_async(request_)) kept = form;
-    EditRequest edit = validate(std::move(form), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr});
+    EditRequest edit = validate(
+        std::move(form), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr, state_.short_side});
     if (kept && edit.url)
       throw bad_field("response_format", "'response_format' cannot be 'url' for a job, which holds its pictures",
                       "unsupported_value");
@@ -151,12 +152,13 @@ class EditHandler final : public RequestHandler {
                       summary.prompt_sha256 + "\n" + summary.images_sha256 + "\n" + summary.parameters_digest);
   }
 
-  // Who made it. Of what an upstream has made, our model's digests say nothing.
+  // Who made it. Of what an upstream has made, what we say of our model says nothing.
   static void say_origin(HttpRequest& request, const std::string& upstream) {
     request.reply_headers.emplace_back("x-served-by", upstream.empty() ? "local" : "upstream:" + upstream);
     if (upstream.empty()) return;
     std::erase_if(request.reply_headers, [](const auto& header) {
-      return header.first == "x-model-digest" || header.first == "x-env-digest";
+      return header.first == "x-model-digest" || header.first == "x-env-digest" ||
+             header.first == "x-preprocess-short-side";
     });
     request.notes["model_digest"].clear();
   }

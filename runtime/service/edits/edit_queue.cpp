@@ -216,6 +216,7 @@ class EditQueue::Impl : public std::enable_shared_from_this<EditQueue::Impl> {
     if (request.guidance_scale) header["guidance_scale"] = *request.guidance_scale;
     if (request.strength) header["strength"] = *request.strength;
     if (request.partial_images > 0) header["partial_images"] = request.partial_images;
+    if (request.short_side) header["short_side"] = *request.short_side;
     if (request.size) header["size"] = {request.size->width, request.size->height};
     auto parts = request.images;
     if (request.mask) {

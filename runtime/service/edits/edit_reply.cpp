@@ -77,6 +77,7 @@ std::string parameters_of(const EditRequest& edit) {
   if (edit.strength) parameters["strength"] = *edit.strength;
   if (edit.mask) parameters["mask_sha256"] = sha256_hex(view(*edit.mask));
   if (edit.size) parameters["size"] = {edit.size->width, edit.size->height};
+  if (edit.short_side) parameters["preprocess_short_side"] = *edit.short_side;
   return parameters.dump();
 }
 

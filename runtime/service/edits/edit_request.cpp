@@ -223,6 +223,7 @@ EditRequest validate(EditForm form, const EditRules& rules) {
     throw bad_field("strength", "'strength' is for pictures that are started from: send them to '/v1/images/edits'",
                     "unsupported_field");
   request.images = std::move(form.images);
+  if (edit) request.short_side = rules.short_side;
   return request;
 }
 

@@ -31,6 +31,7 @@ struct EditRequest {
   std::optional<int> steps;
   std::optional<double> true_cfg_scale, guidance_scale, strength;
   std::optional<OutputSize> size;  // none: "auto"
+  std::optional<int> short_side;   // of the pictures that come in and the mask: larger ones are scaled down
   OutputFormat format = OutputFormat::kPng;
   int compression = 100;                  // 0–100, JPEG's and WebP's quality
   bool stream = false, progress = false;  // reply with events; with one for each step
@@ -42,7 +43,8 @@ struct EditRules {
   std::string model;  // the id that is served
   std::uint64_t max_output_pixels = 4'194'304;
   ImageTask task = ImageTask::kEdit;
-  bool keeps_pictures = false;  // so that they have addresses
+  bool keeps_pictures = false;      // so that they have addresses
+  std::optional<int> short_side{};  // as EditRequest has it
 };
 
 // Throws HttpError 400 naming the field (404 for another model). Fields that OpenAI's API knows and that cannot be

@@ -149,7 +149,8 @@ void Jobs::take_up(JobRecord job) {
   const std::string id = job.id;
   EditSummary summary;
   try {
-    EditRequest request = validate(journal_.form(id), {state_.model, state_.max_output_pixels, task_of(job)});
+    EditRequest request =
+        validate(journal_.form(id), {state_.model, state_.max_output_pixels, task_of(job), false, state_.short_side});
     summary = summarize(request, id);
     if (job.attempts >= limits_.max_attempts)
       throw HttpError(500, "too_many_attempts",

@@ -27,8 +27,8 @@ struct ServerAddress {
 
 struct HttpQuestion {
   std::string method = "GET", target = "/";
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers{};
+  std::string body{};
   std::chrono::milliseconds timeout{10'000};  // from the first step to the last byte
   std::size_t largest_answer = 1 << 20;       // bytes of its body
 };

@@ -39,6 +39,18 @@ Picture by_aten(Picture picture, int width, int height) {
   return {width, height, {data, data + out.numel()}};
 }
 
+TEST(ShrinkToShortSide, KeepsTheRatioAndNeverEnlarges) {
+  const auto shrunk = [](int width, int height, int side) {
+    const Picture picture = shrink_to_short_side(noise(width, height), side);
+    return std::pair(picture.width, picture.height);
+  };
+  EXPECT_EQ(shrunk(400, 300, 100), std::pair(133, 100));
+  EXPECT_EQ(shrunk(300, 500, 100), std::pair(100, 167)) << "rounded, not cut";
+  EXPECT_EQ(shrunk(100, 700, 100), std::pair(100, 700));
+  EXPECT_EQ(shrunk(20, 30, 100), std::pair(20, 30));
+  EXPECT_EQ(shrink_to_short_side(noise(40, 30), 10).rgb, resize_lanczos(noise(40, 30), 13, 10).rgb);
+}
+
 TEST(ResizeBicubic, GivesAtensBits) {
   const int sides[] = {1, 2, 5, 28, 61, 84, 140, 333};
   for (const int in_width : {1, 3, 97, 256}) {

@@ -327,11 +327,15 @@ TEST(SettingsFile, IsReadFieldByField) {
   EXPECT_EQ(settings.limits.body_timeout, 60s);
   EXPECT_EQ(settings.queue_limit, 0u);
   EXPECT_EQ(settings.lame_duck, 3s);
+  EXPECT_FALSE(settings.short_side);
+  folder.write("c.json", R"({"images":{"preprocess_short_side":0}})");
+  EXPECT_FALSE(read_settings(folder / "c.json").short_side);
   for (const auto& [text, found] : std::initializer_list<std::pair<std::string, std::string>>{
            {R"({"limits":{"max_body_bytes":0}})", "'/limits/max_body_bytes' is 0"},
            {R"({"limits":{"max_body_bites":1}})", "'/limits/max_body_bites' is not known"},
            {R"({"limits":[]})", "'/limits' is []"},
            {R"({"limit":{}})", "'/limit' is not known"},
+           {R"({"images":{"preprocess_short_side":1.5}})", "'/images/preprocess_short_side' is 1.5"},
            {R"({"policy":{"blocked_words":[""]}})", "needed a word"},
            {R"({"policy":{"blocked_words":[1]}})", "'/policy/blocked_words' has 1"},
            {"[]", "c.json"}}) {

@@ -68,6 +68,23 @@ TEST_F(Repeats, AreMadeAgainWhereAnythingDiffers) {
   EXPECT_EQ(edits(), 8);
 }
 
+TEST_F(Repeats, AreMadeAgainWherePicturesAreScaledOtherwise) {
+  start();
+  const std::string asked = edit("echo", {}, key("k"));
+  const auto told = [](const Reply& reply) { return from_base64(reply.json()["data"][0]["b64_json"]); };
+  const Reply whole = service->ask(asked);
+  EXPECT_FALSE(whole.headers.contains("x-preprocess-short-side"));
+  EXPECT_THAT(told(whole), ::testing::Not(::testing::HasSubstr("short_side")));
+  state.write("config.json", R"({"images":{"preprocess_short_side":512}})");
+  service->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return service->log().find("\"reloaded\"") != std::string::npos; }));
+  const Reply scaled = service->ask(asked);
+  EXPECT_EQ(cache(scaled), "miss");
+  EXPECT_EQ(scaled.headers.at("x-preprocess-short-side"), "512");
+  EXPECT_THAT(told(scaled), ::testing::HasSubstr("\"short_side\":512"));
+  EXPECT_EQ(cache(service->ask(asked)), "hit");
+}
+
 TEST_F(Repeats, AreMadeAgainOnceTheResultIsOldOrTooMuch) {
   start(R"({"cache":{"ttl_seconds":1}})");
   service->ask(edit("p", {kSeed}));

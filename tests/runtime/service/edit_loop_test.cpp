@@ -183,6 +183,37 @@ TEST_F(EditLoop, RefusesABrokenOrTooLargePictureAndGoesOn) {
   EXPECT_EQ(header()["type"], "done");
 }
 
+TEST_F(EditLoop, ScalesPicturesAndMaskDownToTheShortSide) {
+  const json header = {{"type", "edit"},  {"id", "1.0"},  {"prompt", "p"},  {"seed", 9},
+                       {"format", "png"}, {"mask", true}, {"short_side", 4}};
+  send(header, {encoded(20, 10), encoded(3, 40), encoded(20, 10)});
+  const ipc::Frame frame = outcome();
+  EXPECT_THAT(std::string(reinterpret_cast<const char*>(frame.parts.at(0).data()), frame.parts[0].size()),
+              ::testing::HasSubstr(std::string("holdall:preprocess_short_side\0"
+                                               "4",
+                                               31)));
+  stop();
+  const auto size = [](const image::Picture& one) { return std::pair(one.width, one.height); };
+  ASSERT_EQ(pipeline.last.images.size(), 2u);
+  EXPECT_EQ(size(pipeline.last.images[0]), std::pair(8, 4));
+  EXPECT_EQ(size(pipeline.last.images[1]), std::pair(3, 40)) << "none is scaled up";
+  EXPECT_EQ(size(*pipeline.last.mask), std::pair(8, 4));
+}
+
+TEST_F(EditLoop, LeavesAMaskOfAnotherSizeForThePipelineToRefuse) {
+  send({{"type", "edit"},
+        {"id", "1.0"},
+        {"prompt", "p"},
+        {"seed", 9},
+        {"format", "png"},
+        {"mask", true},
+        {"short_side", 4}},
+       {encoded(20, 10), encoded(8, 4)});
+  EXPECT_EQ(header()["type"], "done");
+  stop();
+  EXPECT_EQ(pipeline.last.images[0].width, 20) << "in its scaled size the mask would fit";
+}
+
 TEST_F(EditLoop, NamesTheKindOfEachFailureAndGoesOn) {
   edit("1.0", "memory");
   EXPECT_EQ(header()["kind"], "out_of_memory");

@@ -170,6 +170,18 @@ bool Client::closed_by_server() {
   return ::poll(&ready, 1, kPatienceMs) == 1 && ::recv(fd_, &byte, 1, 0) <= 0;
 }
 
+std::string from_base64(const std::string& text) {
+  std::string bytes;
+  unsigned word = 0, bits = 0;
+  for (const char c : text) {
+    const auto at = std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/").find(c);
+    if (at == std::string_view::npos) break;
+    word = word << 6 | static_cast<unsigned>(at), bits += 6;
+    if (bits >= 8) bytes.push_back(static_cast<char>(word >> (bits -= 8) & 0xff));
+  }
+  return bytes;
+}
+
 std::string multipart(const std::vector<Part>& parts) {
   std::string out;
   for (const auto& part : parts) {

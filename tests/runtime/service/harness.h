@@ -63,6 +63,8 @@ class Client {
   std::string buffer_;
 };
 
+std::string from_base64(const std::string& text);
+
 struct Part {
   std::string name, data, filename;  // a filename makes it a file
 };
