@@ -37,6 +37,7 @@ class EditCache;
 class Idempotency;
 class EditRouter;
 class Jobs;
+class PictureFetcher;
 
 // What edits go through.
 struct EditContext {
@@ -48,6 +49,7 @@ struct EditContext {
   EditCache* cache;        // as above
   EditRouter& router;
   Idempotency& idempotency;
+  const PictureFetcher& fetcher;
   Metrics& metrics;
 };
 

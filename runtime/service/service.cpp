@@ -24,6 +24,7 @@
 #include "runtime/service/edits/edit_router.h"
 #include "runtime/service/edits/idempotency.h"
 #include "runtime/service/edits/shared_edits.h"
+#include "runtime/service/fetch/picture_fetcher.h"
 #include "runtime/service/health.h"
 #include "runtime/service/http/descriptors.h"
 #include "runtime/service/http/http_server.h"
@@ -72,7 +73,8 @@ class Service final : public WorkerEvents {
                                                  : std::make_unique<Upstream>(io_, metrics_, settings_.upstream)),
         router_(shared_, upstream_.get(), state_),
         idempotency_(database_),
-        api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), router_, idempotency_, metrics_},
+        api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), router_, idempotency_, fetcher_,
+              metrics_},
              board_, metrics_, audit_.get()),
         http_(io_, listeners.http.fd, api_, limits()) {
     apply_settings();
@@ -238,6 +240,7 @@ class Service final : public WorkerEvents {
     state_.heartbeat = settings_.heartbeat;
     state_.url_ttl = settings_.url_ttl;
     state_.short_side = settings_.short_side;
+    fetcher_.set_rules(settings_.fetch);
     if (jobs_) jobs_->set_limits(settings_.jobs);
     if (cache_) cache_->set_limits(settings_.cache);
   }
@@ -335,6 +338,7 @@ class Service final : public WorkerEvents {
   const std::unique_ptr<Upstream> upstream_;
   EditRouter router_;
   Idempotency idempotency_;
+  PictureFetcher fetcher_{io_};
   Api api_;
   HttpServer http_;
   std::optional<Error> fatal_, failure_;

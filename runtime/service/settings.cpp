@@ -1,5 +1,7 @@
 #include "runtime/service/settings.h"
 
+#include <stdexcept>
+
 #include "runtime/service/settings_reader.h"
 
 namespace holdall::runtime::service {
@@ -60,6 +62,12 @@ Settings read_settings(const std::filesystem::path& file) {
   Section images = root.section("images");
   const auto short_side = images.whole("preprocess_short_side", 0, kLargestSide);
   if (short_side.value_or(0) > 0) settings.short_side = static_cast<int>(*short_side);
+  settings.fetch = {{}, settings.limits.max_body_bytes, settings.limits.body_timeout};
+  for (const std::string& host : images.texts("allow_url_hosts")) try {
+      settings.fetch.hosts.push_back(fetch_host(host));
+    } catch (const std::invalid_argument& error) {
+      images.refuse("allow_url_hosts", "has '" + host + "', which " + error.what());
+    }
   images.expect_empty();
 
   Section policy = root.section("policy");

@@ -5,6 +5,7 @@
 
 #include "runtime/service/access/content_policy.h"
 #include "runtime/service/edits/edit_cache.h"
+#include "runtime/service/fetch/picture_fetcher.h"
 #include "runtime/service/jobs/job_journal.h"
 #include "runtime/service/options.h"
 #include "runtime/service/upstream/upstream.h"
@@ -20,6 +21,7 @@ struct Settings {
   std::chrono::seconds heartbeat{15};  // of event streams
   std::chrono::seconds url_ttl{3600};  // of the addresses that response_format=url gives
   std::optional<int> short_side;       // pictures that come in are scaled down to it
+  FetchRules fetch;                    // of pictures that JSON names by their addresses; its bounds are the body's
   JobLimits jobs;
   CacheLimits cache;
   ContentPolicy policy;

@@ -19,9 +19,13 @@ bool is_image(std::string_view name) {
   return name == "image" || name == "image[]";
 }
 
-void add_image(EditForm& form, std::vector<std::byte> bytes) {
+void check_room(const EditForm& form) {
   if (form.images.size() == FormReader::kMaxImages)
     throw bad_field("image", "more than " + std::to_string(FormReader::kMaxImages) + " pictures");
+}
+
+void add_image(EditForm& form, std::vector<std::byte> bytes) {
+  check_room(form);
   if (bytes.empty()) throw bad_field("image", "a picture is empty");
   form.images.push_back(std::move(bytes));
 }
@@ -81,20 +85,35 @@ class MultipartReader : public FormReader, private PartSink {
 };
 
 // "data:…", {"image_url":"data:…"} or {"image_url":{"url":"data:…"}}.
-std::vector<std::byte> decode_picture(const std::string& field, const json& value) {
+const std::string& url_in(const std::string& field, const json& value) {
   const json* item = &value;
   for (const char* key : {"image_url", "url"})
     if (item->is_object() && item->size() == 1 && item->contains(key)) item = &(*item)[key];
-  if (!item->is_string()) throw bad_field(field, "a picture in JSON must be a data URL or an image_url with one");
-  const auto& url = item->get_ref<const std::string&>();
+  if (!item->is_string()) throw bad_field(field, "a picture in JSON must be a URL or an image_url with one");
+  return item->get_ref<const std::string&>();
+}
+
+bool is_elsewhere(const std::string& url) {
+  return url.starts_with("http://") || url.starts_with("https://");
+}
+
+std::vector<std::byte> decode_data_url(const std::string& field, const std::string& url) {
   const auto comma = url.find(',');
   if (!url.starts_with("data:"))
-    throw bad_field(field, "a picture in JSON must be a data URL: other addresses are not fetched");
+    throw bad_field(field, "a picture in JSON must be a data URL, or an http or https address of one");
   if (comma == url.npos || !std::string_view(url).substr(0, comma).ends_with(";base64"))
     throw bad_field(field, "a data URL must be 'data:image/…;base64,…'");
   auto bytes = decode_base64(std::string_view(url).substr(comma + 1));
   if (!bytes) throw bad_field(field, "a data URL is not valid base64");
   return std::move(*bytes);
+}
+
+// There is one mask at most: JSON's objects name a field once.
+void add_json_mask(EditForm& form, const json& value) {
+  const std::string& url = url_in("mask", value);
+  if (!is_elsewhere(url)) return set_mask(form, decode_data_url("mask", url));
+  form.urls.push_back({url, std::nullopt});
+  form.mask.emplace();
 }
 
 // One picture, or a list of them.
@@ -103,7 +122,11 @@ void add_json_images(EditForm& form, const json& value) {
     for (const auto& item : value) add_json_images(form, item);
     return;
   }
-  add_image(form, decode_picture("image", value));
+  const std::string& url = url_in("image", value);
+  if (!is_elsewhere(url)) return add_image(form, decode_data_url("image", url));
+  check_room(form);
+  form.urls.push_back({url, form.images.size()});
+  form.images.emplace_back();
 }
 
 class JsonReader : public FormReader {
@@ -119,7 +142,7 @@ class JsonReader : public FormReader {
       if (name == "image" || name == "images")
         add_json_images(form, value);
       else if (name == "mask")
-        set_mask(form, decode_picture("mask", value));
+        add_json_mask(form, value);
       else if (value.is_string())
         add_field(form, name, value.get<std::string>());
       else if (value.is_structured())

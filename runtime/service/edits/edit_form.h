@@ -11,10 +11,17 @@
 
 namespace holdall::runtime::service {
 
+// A picture that is named by its address: its place in the form is empty until it is fetched.
+struct PictureUrl {
+  std::string url;                   // http://… or https://…
+  std::optional<std::size_t> image;  // its number; none: the mask
+};
+
 struct EditForm {
   std::map<std::string, std::string> fields;   // scalars as text; JSON's null counts as absent
-  std::vector<std::vector<std::byte>> images;  // encoded, in order: "image", "image[]", or JSON's data URLs
+  std::vector<std::vector<std::byte>> images;  // encoded, in order: "image", "image[]", or JSON's URLs
   std::optional<std::vector<std::byte>> mask;  // encoded
+  std::vector<PictureUrl> urls{};              // of JSON
 };
 
 class FormReader {

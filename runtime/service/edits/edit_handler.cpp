@@ -13,6 +13,7 @@
 #include "runtime/service/edits/edit_reply.h"
 #include "runtime/service/edits/edit_router.h"
 #include "runtime/service/edits/idempotency.h"
+#include "runtime/service/fetch/picture_fetcher.h"
 #include "runtime/service/http/event_stream.h"
 #include "runtime/service/jobs/job_handlers.h"
 #include "runtime/service/log.h"
@@ -52,6 +53,41 @@ class EditHandler final : public RequestHandler {
 
   void finish(std::shared_ptr<Exchange> exchange) override {
     EditForm form = reader_->finish();
+    if (form.urls.empty()) return edit(exchange, std::move(form));
+    context_.fetcher.check(form);
+    check(validate(form, rules()));  // what is wrong anyway is told before anything is fetched
+    const auto call =
+        context_.fetcher.fetch(std::move(form), deadline_, [this, exchange](std::variant<EditForm, HttpError> fetched) {
+          go_on(*exchange, [&] {
+            if (const auto* error = std::get_if<HttpError>(&fetched)) throw HttpError(*error);
+            edit(exchange, std::move(std::get<EditForm>(fetched)));
+          });
+        });
+    exchange->on_gone([call] { call->cancel(); });
+  }
+
+ private:
+  EditRules rules() const {
+    return {state_.model, state_.max_output_pixels, task_, contents_ != nullptr, state_.short_side};
+  }
+
+  void check(const EditRequest& edit) const { state_.policy.check(edit.prompt, "prompt"); }
+
+  // Runs what comes after finish() has returned. The exchange keeps this handler until it has replied.
+  template <class Step>
+  void go_on(Exchange& exchange, Step step) {
+    try {
+      step();
+    } catch (const HttpError& error) {
+      exchange.reply(error.reply());
+    } catch (const std::exception& error) {
+      log_warning("internal_error", {{"id", request_.id}, {"message", error.what()}});
+      exchange.reply(HttpError(500, "internal_error", "the service failed to handle this request").reply());
+    }
+  }
+
+  // With all its pictures.
+  void edit(const std::shared_ptr<Exchange>& exchange, EditForm form) {
     const auto given = context_.router.has_upstream() ? std::make_shared<const EditForm>(form) : nullptr;
     const auto idempotency_key = Idempotency::key_in(request_, caller_.name);
     const std::string form_digest = idempotency_key ? Idempotency::digest_of(form, request_.path) : "";
@@ -59,8 +95,7 @@ class EditHandler final : public RequestHandler {
     const bool repeatable = form.fields.contains("seed");
     std::optional<EditForm> kept;
     if (wants_async(request_)) kept = form;
-    EditRequest edit = validate(
-        std::move(form), {state_.model, state_.max_output_pixels, task_, contents_ != nullptr, state_.short_side});
+    EditRequest edit = validate(std::move(form), rules());
     if (kept && edit.url)
       throw bad_field("response_format", "'response_format' cannot be 'url' for a job, which holds its pictures",
                       "unsupported_value");
@@ -68,7 +103,7 @@ class EditHandler final : public RequestHandler {
     request_.notes["prompt_sha256"] = summary->prompt_sha256;
     request_.notes["images_sha256"] = summary->images_sha256;
     request_.notes["parameters_digest"] = summary->parameters_digest;
-    state_.policy.check(edit.prompt, "prompt");
+    check(edit);
     std::optional<std::string> job;  // that the key was given before
     if (idempotency_key) job = context_.idempotency.find(*idempotency_key, form_digest, std::time(nullptr));
     const auto remember = [&](const std::string& id) {
@@ -128,7 +163,6 @@ class EditHandler final : public RequestHandler {
     exchange->on_gone([&router = context_.router, id = ticket.id] { router.cancel(id, "client_gone"); });
   }
 
- private:
   // Gives a result's pictures addresses.
   std::function<void(EditSummary&, const EditResult&)> keeper() const {
     const std::string* host = request_.header("host");

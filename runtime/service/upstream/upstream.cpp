@@ -108,9 +108,9 @@ class Upstream::Impl : public std::enable_shared_from_this<Impl> {
     return question;
   }
 
-  std::optional<EditOutcome> judge(std::variant<HttpAnswer, std::string> answer, const EditRequest& asked) {
+  std::optional<EditOutcome> judge(std::variant<HttpAnswer, HttpFailure> answer, const EditRequest& asked) {
     const auto* const got = std::get_if<HttpAnswer>(&answer);
-    std::string failure = got ? "status " + std::to_string(got->status) : std::get<std::string>(answer);
+    std::string failure = got ? "status " + std::to_string(got->status) : std::get<HttpFailure>(answer).message;
     if (got && got->status == 200) try {
         EditResult result = result_of(got->body, asked);
         result.served_by = name_;
@@ -155,7 +155,7 @@ class Upstream::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void probe() {
-    start_http_call(io_, server_, with_key({.target = "/models", .headers = {}, .body = {}, .timeout = kProbeTimeout}),
+    start_http_call(io_, server_, with_key({.target = "/models", .timeout = kProbeTimeout}),
                     [weak = weak_from_this()](auto answer) {
                       const auto self = weak.lock();
                       if (!self) return;

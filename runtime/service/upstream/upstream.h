@@ -6,8 +6,8 @@
 #include <string>
 
 #include "runtime/service/edits/edit_queue.h"
+#include "runtime/service/http/http_call.h"
 #include "runtime/service/upstream/breaker.h"
-#include "runtime/service/upstream/http_call.h"
 
 namespace holdall::runtime::service {
 

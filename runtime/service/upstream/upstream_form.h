@@ -4,7 +4,7 @@
 #include <string>
 
 #include "runtime/service/edits/edit_queue.h"
-#include "runtime/service/upstream/http_call.h"
+#include "runtime/service/http/http_call.h"
 
 namespace holdall::runtime::service {
 

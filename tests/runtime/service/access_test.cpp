@@ -330,11 +330,15 @@ TEST(SettingsFile, IsReadFieldByField) {
   EXPECT_FALSE(settings.short_side);
   folder.write("c.json", R"({"images":{"preprocess_short_side":0}})");
   EXPECT_FALSE(read_settings(folder / "c.json").short_side);
+  folder.write("c.json", R"({"images":{"allow_url_hosts":["Example.com:443","a.b:8443"]}})");
+  EXPECT_THAT(read_settings(folder / "c.json").fetch.hosts, ::testing::ElementsAre("example.com", "a.b:8443"));
   for (const auto& [text, found] : std::initializer_list<std::pair<std::string, std::string>>{
            {R"({"limits":{"max_body_bytes":0}})", "'/limits/max_body_bytes' is 0"},
            {R"({"limits":{"max_body_bites":1}})", "'/limits/max_body_bites' is not known"},
            {R"({"limits":[]})", "'/limits' is []"},
            {R"({"limit":{}})", "'/limit' is not known"},
+           {R"({"images":{"allow_url_hosts":["a/b"]}})", "'/images/allow_url_hosts' has 'a/b'"},
+           {R"({"images":{"allow_url_hosts":["https://a"]}})", "must be a host"},
            {R"({"images":{"preprocess_short_side":1.5}})", "'/images/preprocess_short_side' is 1.5"},
            {R"({"policy":{"blocked_words":[""]}})", "needed a word"},
            {R"({"policy":{"blocked_words":[1]}})", "'/policy/blocked_words' has 1"},

@@ -156,7 +156,7 @@ TEST(EditForm, ReadsAMaskFromADataUrl) {
     EXPECT_EQ(read.mask, std::vector{std::byte{1}});
     EXPECT_EQ(read.images.size(), 1u);
   }
-  EXPECT_EQ(param_of(json_refusal(R"({"mask":"http://example.org/a.png"})")), "mask");
+  EXPECT_EQ(param_of(json_refusal(R"({"mask":"ftp://example.org/a.png"})")), "mask");
   EXPECT_EQ(param_of(json_refusal(R"({"mask":["data:;base64,AQ=="]})")), "mask");
   EXPECT_EQ(param_of(json_refusal(R"({"mask":"data:;base64,"})")), "mask");
 }
@@ -172,10 +172,22 @@ TEST(EditForm, ReadsPicturesFromDataUrlsInEveryPlaceTheyAreSent) {
   EXPECT_EQ(read.fields, fields);
 }
 
+TEST(EditForm, KeepsThePlacesOfPicturesThatLieElsewhere) {
+  const EditForm read = read_json(R"({"image":["data:;base64,AQ==",{"image_url":"https://example.org/a.png"}],
+    "mask":{"image_url":{"url":"http://example.org/m"}}})");
+  ASSERT_EQ(read.images.size(), 2u);
+  EXPECT_TRUE(read.images[1].empty() && read.mask && read.mask->empty());
+  ASSERT_EQ(read.urls.size(), 2u);
+  EXPECT_EQ(read.urls[0].url, "https://example.org/a.png");
+  EXPECT_EQ(read.urls[0].image, 1u);
+  EXPECT_EQ(read.urls[1].url, "http://example.org/m");
+  EXPECT_FALSE(read.urls[1].image);
+}
+
 TEST(EditForm, RefusesJsonThatIsNoForm) {
   for (const char* bad :
        {"", "{", "[]", "1", "{\"a\":}", "{\"prompt\":{}}", "{\"prompt\":[1]}", "{\"image\":1}", "{\"image\":{}}",
-        "{\"image\":\"http://example.org/a.png\"}", "{\"image\":\"data:image/png,abc\"}",
+        "{\"image\":\"file:///a.png\"}", "{\"image\":\"data:image/png,abc\"}",
         "{\"image\":\"data:image/png;base64,@@\"}", "{\"image\":\"data:image/png;base64,\"}", "{\"prompt\":\"\xff\"}"})
     EXPECT_EQ(json_refusal(bad).status(), 400) << bad;
 }
@@ -190,6 +202,9 @@ TEST(EditForm, BoundsDepthAndNumberOfJsonValues) {
 TEST(EditForm, BoundsTheNumberOfPictures) {
   std::string text = "{\"image\":[\"data:;base64,AQ==\"";
   for (int i = 0; i < 16; ++i) text += ",\"data:;base64,AQ==\"";
+  EXPECT_THAT(json_refusal(text + "]}").what(), HasSubstr("more than 16"));
+  text = "{\"image\":[\"http://a/\"";
+  for (int i = 0; i < 16; ++i) text += ",\"http://a/\"";
   EXPECT_THAT(json_refusal(text + "]}").what(), HasSubstr("more than 16"));
 }
 

@@ -1,4 +1,4 @@
-#include "runtime/service/upstream/http_call.h"
+#include "runtime/service/http/http_call.h"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -44,12 +44,15 @@ class Call final : public HttpCall, public std::enable_shared_from_this<Call> {
     request_.prepare_payload();
     parser_.body_limit(question.largest_answer);
     timeout_ = question.timeout;
+    may_connect_ = std::move(question.may_connect);
   }
 
   void start() {
     timer_.expires_after(timeout_);
     timer_.async_wait([self = shared_from_this()](error_code stopped) {
-      if (!stopped) self->fail("no answer within " + std::to_string(self->timeout_.count()) + " ms");
+      if (!stopped)
+        self->finish(HttpFailure{HttpFailure::Kind::kTimeout,
+                                 "no answer within " + std::to_string(self->timeout_.count()) + " ms"});
     });
     resolver_.async_resolve(server_.host, server_.port,
                             [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
@@ -66,6 +69,10 @@ class Call final : public HttpCall, public std::enable_shared_from_this<Call> {
  private:
   void connect(const tcp::resolver::results_type& addresses) {
     if (!done_) return;
+    std::vector<std::string> found;
+    for (const auto& entry : addresses) found.push_back(entry.endpoint().address().to_string());
+    if (may_connect_ && !may_connect_(found))
+      return finish(HttpFailure{HttpFailure::Kind::kAddressRefused, "'" + server_.host + "' is not to be asked"});
     asio::async_connect(stream_, addresses, [self = shared_from_this()](error_code error, const tcp::endpoint&) {
       if (error) return self->fail("cannot connect", error);
       if (!self->secure_) return self->write(self->stream_);
@@ -89,15 +96,19 @@ class Call final : public HttpCall, public std::enable_shared_from_this<Call> {
   template <class Stream>
   void read(Stream& stream) {
     http::async_read(stream, buffer_, parser_, [self = shared_from_this()](error_code error, std::size_t) {
+      if (error == http::error::body_limit)
+        return self->finish(HttpFailure{HttpFailure::Kind::kTooLarge, "the answer is too large"});
       if (error) return self->fail("no whole answer", error);
       self->finish(
           HttpAnswer{static_cast<int>(self->parser_.get().result_int()), std::move(self->parser_.get().body())});
     });
   }
 
-  void fail(const std::string& what, error_code error = {}) { finish(what + (error ? ": " + error.message() : "")); }
+  void fail(const std::string& what, error_code error) {
+    finish(HttpFailure{HttpFailure::Kind::kOther, what + ": " + error.message()});
+  }
 
-  void finish(std::variant<HttpAnswer, std::string> answer) {
+  void finish(std::variant<HttpAnswer, HttpFailure> answer) {
     const auto done = std::exchange(done_, nullptr);
     close();
     if (done) done(std::move(answer));
@@ -113,6 +124,7 @@ class Call final : public HttpCall, public std::enable_shared_from_this<Call> {
   const ServerAddress server_;
   HttpAnswered done_;
   std::chrono::milliseconds timeout_{};
+  AddressRule may_connect_;
   tcp::resolver resolver_;
   asio::steady_timer timer_;
   std::optional<asio::ssl::context> tls_;

@@ -25,12 +25,16 @@ struct ServerAddress {
   static ServerAddress parse(const std::string& url);
 };
 
+// Whether to connect to a host whose name has all of these addresses, as inet_ntop() writes them.
+using AddressRule = std::function<bool(const std::vector<std::string>&)>;
+
 struct HttpQuestion {
   std::string method = "GET", target = "/";
   std::vector<std::pair<std::string, std::string>> headers{};
   std::string body{};
   std::chrono::milliseconds timeout{10'000};  // from the first step to the last byte
   std::size_t largest_answer = 1 << 20;       // bytes of its body
+  AddressRule may_connect{};                  // empty: to any. What it was asked about is what is connected to
 };
 
 struct HttpAnswer {
@@ -38,8 +42,14 @@ struct HttpAnswer {
   std::string body;
 };
 
+struct HttpFailure {
+  enum class Kind { kTimeout, kTooLarge, kAddressRefused, kOther };
+  Kind kind = Kind::kOther;
+  std::string message{};
+};
+
 // What came, or why nothing did.
-using HttpAnswered = std::function<void(std::variant<HttpAnswer, std::string>)>;
+using HttpAnswered = std::function<void(std::variant<HttpAnswer, HttpFailure>)>;
 
 class HttpCall {
  public:
