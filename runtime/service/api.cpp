@@ -99,6 +99,10 @@ std::unique_ptr<RequestHandler> make_fixed_handler(HttpReply reply) {
   return std::make_unique<FixedHandler>(std::move(reply));
 }
 
+EditRules rules_of(const ServiceState& state, ImageTask task, bool keeps_pictures) {
+  return {state.model, state.max_output_pixels, task, keeps_pictures, state.short_side, state.shows_partial_images};
+}
+
 std::span<const Route> routes() noexcept {
   return kRoutes;
 }
@@ -196,6 +200,7 @@ void Api::audit(const HttpRequest& request, const std::string& route, int status
     const auto note = request.notes.find(field);
     line[field] = note == request.notes.end() || note->second.empty() ? nlohmann::json() : nlohmann::json(note->second);
   }
+  if (const auto policy = request.notes.find("policy"); policy != request.notes.end()) line["policy"] = policy->second;
   audit_->append(std::move(line));
 }
 

@@ -29,15 +29,19 @@ struct ServiceState {
   std::chrono::seconds url_ttl{3600};  // of addresses of pictures
   std::chrono::seconds heartbeat{15};  // of event streams
   std::optional<int> short_side;       // of pictures that come in
+  bool shows_partial_images = true;    // not where a result is looked at before it is handed out
   bool admits = false;                 // else edits get 503 with this reason
   std::string reason = "loading", detail = "the model is being loaded";
 };
 
+class Classifier;
 class EditCache;
-class Idempotency;
 class EditRouter;
+class Idempotency;
 class Jobs;
 class PictureFetcher;
+
+EditRules rules_of(const ServiceState& state, ImageTask task, bool keeps_pictures);
 
 // What edits go through.
 struct EditContext {
@@ -50,6 +54,7 @@ struct EditContext {
   EditRouter& router;
   Idempotency& idempotency;
   const PictureFetcher& fetcher;
+  Classifier& classifier;
   Metrics& metrics;
 };
 

@@ -67,6 +67,8 @@ struct Metrics::Impl : Families {
       counters("holdall_worker_restarts_total", "Worker processes that ended and were started again");
   prom::Family<prom::Counter>& cache_requests =
       counters("holdall_cache_requests_total", "Edits whose result is sure to be the same each time");
+  prom::Family<prom::Counter>& policy_checks =
+      counters("holdall_policy_checks_total", "Questions to the classifier, before and after an edit");
   prom::Family<prom::Counter>& authentication_failures =
       counters("holdall_auth_failures_total", "Requests without a key that is known");
   prom::Family<prom::Gauge>& build_info = gauges("holdall_build_info", "Always 1; what runs is in the labels");
@@ -89,6 +91,9 @@ struct Metrics::Impl : Families {
       stage_seconds.Add({{"stage", stage}}, request_buckets());
     }
     for (const char* result : {"hit", "miss", "joined"}) cache_requests.Add({{"result", result}});
+    for (const char* stage : {"before", "after"})
+      for (const char* result : {"passed", "refused", "failed"})
+        policy_checks.Add({{"stage", stage}, {"result", result}});
     for (const char* reason : {"missing", "unknown"}) authentication_failures.Add({{"reason", reason}});
     jobs.Add({{"outcome", "succeeded"}, {"reason", ""}});
   }
@@ -128,6 +133,9 @@ void Metrics::worker_restarted(const std::string& reason) {
 }
 void Metrics::cache_asked(const std::string& result) {
   impl_->cache_requests.Add({{"result", result}}).Increment();
+}
+void Metrics::policy_checked(const std::string& stage, const std::string& result) {
+  impl_->policy_checks.Add({{"stage", stage}, {"result", result}}).Increment();
 }
 void Metrics::authentication_failed(const std::string& reason) {
   impl_->authentication_failures.Add({{"reason", reason}}).Increment();

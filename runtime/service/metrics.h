@@ -27,6 +27,8 @@ class Metrics {
   void worker_restarted(const std::string& reason);
   // `result`: hit, miss, joined.
   void cache_asked(const std::string& result);
+  // `stage`: before, after. `result`: passed, refused, failed.
+  void policy_checked(const std::string& stage, const std::string& result);
   // `reason`: missing, unknown.
   void authentication_failed(const std::string& reason);
 
@@ -35,7 +37,7 @@ class Metrics {
   void set_connections(double open);
   void set_ready(double ready);
   void set_draining(double draining);
-  // `dependency`: upstream. `state` as Breaker::State has it.
+  // `dependency`: upstream, classifier. `state` as Breaker::State has it.
   void set_dependency_up(const std::string& dependency, bool up);
   void set_breaker_state(const std::string& dependency, int state);
   void set_build_info(const BuildInfo& build);

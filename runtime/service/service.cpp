@@ -18,6 +18,7 @@
 #include "runtime/ipc/kinds.h"
 #include "runtime/service/access/access.h"
 #include "runtime/service/access/audit_log.h"
+#include "runtime/service/access/classifier.h"
 #include "runtime/service/api.h"
 #include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/edits/edit_queue.h"
@@ -66,7 +67,7 @@ class Service final : public WorkerEvents {
         contents_(options.state.empty() ? nullptr : std::make_unique<ContentStore>(database_)),
         jobs_(options.state.empty()
                   ? nullptr
-                  : std::make_unique<Jobs>(io_, options.state, state_, queue_, access_, audit_.get())),
+                  : std::make_unique<Jobs>(io_, options.state, state_, queue_, access_, classifier_, audit_.get())),
         cache_(options.state.empty() ? nullptr : std::make_unique<EditCache>(options.state, database_)),
         shared_(queue_),
         upstream_(settings_.upstream.url.empty() ? nullptr
@@ -74,7 +75,7 @@ class Service final : public WorkerEvents {
         router_(shared_, upstream_.get(), state_),
         idempotency_(database_),
         api_({state_, queue_, access_, contents_.get(), jobs_.get(), cache_.get(), router_, idempotency_, fetcher_,
-              metrics_},
+              classifier_, metrics_},
              board_, metrics_, audit_.get()),
         http_(io_, listeners.http.fd, api_, limits()) {
     apply_settings();
@@ -240,7 +241,9 @@ class Service final : public WorkerEvents {
     state_.heartbeat = settings_.heartbeat;
     state_.url_ttl = settings_.url_ttl;
     state_.short_side = settings_.short_side;
+    state_.shows_partial_images = settings_.classifier.url.empty();
     fetcher_.set_rules(settings_.fetch);
+    classifier_.set(settings_.classifier);
     if (jobs_) jobs_->set_limits(settings_.jobs);
     if (cache_) cache_->set_limits(settings_.cache);
   }
@@ -295,7 +298,7 @@ class Service final : public WorkerEvents {
   void check_drained() {
     if (drained_ || !draining_ || !ever_ready_) return;
     if (grace_over_) http_.close_idle();
-    if (http_.connections() > 0 || !queue_.idle()) return;
+    if (http_.connections() > 0 || !queue_.idle() || !classifier_.idle()) return;
     drained_ = true;
     retry_.cancel();
     if (!worker_.running()) return io_.stop();
@@ -331,6 +334,7 @@ class Service final : public WorkerEvents {
   asio::steady_timer retry_{io_}, drain_timer_{io_}, heart_{io_};
   WorkerProcess worker_;
   EditQueue queue_;
+  Classifier classifier_{io_, metrics_, [this] { check_drained_soon(); }};
   const std::unique_ptr<ContentStore> contents_;
   const std::unique_ptr<Jobs> jobs_;
   const std::unique_ptr<EditCache> cache_;

@@ -72,11 +72,20 @@ Settings read_settings(const std::filesystem::path& file) {
 
   Section policy = root.section("policy");
   settings.policy = ContentPolicy(policy.texts("blocked_words"));
+  settings.classifier.url = policy.text("classifier_url").value_or("");
+  if (!settings.classifier.url.empty()) try {
+      ServerAddress::parse(settings.classifier.url);
+    } catch (const std::invalid_argument& error) {
+      policy.refuse("classifier_url", "is '" + settings.classifier.url + "', which " + error.what());
+    }
+  settings.classifier.api_key = policy.environment("classifier_api_key_env").value_or("");
+  settings.classifier.threshold = policy.number("classifier_threshold", 0, 1);
+  take(policy, "classifier_timeout_seconds", 1, 600, settings.classifier.timeout);
   policy.expect_empty();
 
   Section upstream = root.section("upstream");
   settings.upstream.url = upstream.text("url").value_or("");
-  settings.upstream.api_key_env = upstream.text("api_key_env").value_or("");
+  settings.upstream.api_key = upstream.environment("api_key_env").value_or("");
   settings.upstream.model = upstream.text("model").value_or("");
   const std::string mode = upstream.text("mode").value_or("standby");
   if (mode != "primary" && mode != "standby") upstream.refuse("mode", "must be \"primary\" or \"standby\"");

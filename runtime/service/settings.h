@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "runtime/service/access/classifier.h"
 #include "runtime/service/access/content_policy.h"
 #include "runtime/service/edits/edit_cache.h"
 #include "runtime/service/fetch/picture_fetcher.h"
@@ -25,6 +26,7 @@ struct Settings {
   JobLimits jobs;
   CacheLimits cache;
   ContentPolicy policy;
+  ClassifierSettings classifier;
   UpstreamSettings upstream;  // not reread
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/service/settings_reader.h"
 
+#include <cstdlib>
 #include <sstream>
 
 #include "runtime/error.h"
@@ -59,6 +60,15 @@ std::optional<std::string> Section::text(const std::string& name) {
   if (value.is_null()) return std::nullopt;
   if (!value.is_string()) refuse(name, "is " + shortened(value) + ", needed a string");
   return value.get<std::string>();
+}
+
+std::optional<std::string> Section::environment(const std::string& name) {
+  const auto variable = text(name);
+  if (!variable || variable->empty()) return std::nullopt;
+  const char* const value = std::getenv(variable->c_str());
+  if (value == nullptr || *value == '\0')
+    refuse(name, "names '" + *variable + "', which the environment does not have: set it, or leave the option out");
+  return value;
 }
 
 std::vector<std::string> Section::texts(const std::string& name) {

@@ -20,6 +20,8 @@ class Section {
   Section section(const std::string& name);
   std::vector<Section> list(const std::string& name);
   std::optional<std::string> text(const std::string& name);
+  // What the variable holds that the field names. One that is empty or not set is refused.
+  std::optional<std::string> environment(const std::string& name);
   std::vector<std::string> texts(const std::string& name);
   std::optional<double> number(const std::string& name, double low, double high);
   std::optional<std::uint64_t> whole(const std::string& name, std::uint64_t low, std::uint64_t high);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/error.h"
+#include "runtime/service/access/classifier.h"
 #include "runtime/service/api.h"
 #include "runtime/service/digest.h"
 #include "runtime/service/edits/edit_cache.h"
@@ -67,11 +68,16 @@ class EditHandler final : public RequestHandler {
   }
 
  private:
-  EditRules rules() const {
-    return {state_.model, state_.max_output_pixels, task_, contents_ != nullptr, state_.short_side};
-  }
+  EditRules rules() const { return rules_of(state_, task_, contents_ != nullptr); }
 
-  void check(const EditRequest& edit) const { state_.policy.check(edit.prompt, "prompt"); }
+  void check(const EditRequest& edit) {
+    try {
+      state_.policy.check(edit.prompt, "prompt");
+    } catch (const HttpError&) {
+      request_.notes["policy"] = "words";
+      throw;
+    }
+  }
 
   // Runs what comes after finish() has returned. The exchange keeps this handler until it has replied.
   template <class Step>
@@ -86,35 +92,72 @@ class EditHandler final : public RequestHandler {
     }
   }
 
-  // With all its pictures.
+  // What was asked for, with all its pictures.
+  struct Asked {
+    EditRequest edit;
+    std::shared_ptr<EditSummary> summary;
+    std::shared_ptr<const EditForm> given;  // where there is an upstream
+    std::optional<EditForm> kept;           // of a job
+    std::optional<std::string> idempotency_key;
+    std::string form_digest;  // where there is an idempotency key
+    bool repeatable = false;
+  };
+
   void edit(const std::shared_ptr<Exchange>& exchange, EditForm form) {
-    const auto given = context_.router.has_upstream() ? std::make_shared<const EditForm>(form) : nullptr;
-    const auto idempotency_key = Idempotency::key_in(request_, caller_.name);
-    const std::string form_digest = idempotency_key ? Idempotency::digest_of(form, request_.path) : "";
-    if (idempotency_key) form.fields.try_emplace("seed", Idempotency::seed_of(*idempotency_key));
-    const bool repeatable = form.fields.contains("seed");
-    std::optional<EditForm> kept;
-    if (wants_async(request_)) kept = form;
-    EditRequest edit = validate(std::move(form), rules());
-    if (kept && edit.url)
+    const auto asked = std::make_shared<Asked>();
+    if (context_.router.has_upstream()) asked->given = std::make_shared<const EditForm>(form);
+    asked->idempotency_key = Idempotency::key_in(request_, caller_.name);
+    if (asked->idempotency_key) {
+      asked->form_digest = Idempotency::digest_of(form, request_.path);
+      form.fields.try_emplace("seed", Idempotency::seed_of(*asked->idempotency_key));
+    }
+    asked->repeatable = form.fields.contains("seed");
+    if (wants_async(request_)) asked->kept = form;
+    asked->edit = validate(std::move(form), rules());
+    if (asked->kept && asked->edit.url)
       throw bad_field("response_format", "'response_format' cannot be 'url' for a job, which holds its pictures",
                       "unsupported_value");
-    const auto summary = std::make_shared<EditSummary>(summarize(edit, request_.id));
-    request_.notes["prompt_sha256"] = summary->prompt_sha256;
-    request_.notes["images_sha256"] = summary->images_sha256;
-    request_.notes["parameters_digest"] = summary->parameters_digest;
-    check(edit);
+    asked->summary = std::make_shared<EditSummary>(summarize(asked->edit, request_.id));
+    request_.notes["prompt_sha256"] = asked->summary->prompt_sha256;
+    request_.notes["images_sha256"] = asked->summary->images_sha256;
+    request_.notes["parameters_digest"] = asked->summary->parameters_digest;
+    check(asked->edit);
+    if (!context_.classifier.enabled()) return submit(exchange, std::move(*asked));
+    const auto call =
+        context_.classifier.check(Classifier::Stage::kBefore, asked->edit.prompt, pictures_of(asked->edit), deadline_,
+                                  [this, exchange, asked](const std::optional<HttpError>& refusal) {
+                                    go_on(*exchange, [&] {
+                                      if (refusal) {
+                                        note_refusal(request_, *refusal, "before");
+                                        throw HttpError(*refusal);
+                                      }
+                                      submit(exchange, std::move(*asked));
+                                    });
+                                  });
+    exchange->on_gone([call] { call->cancel(); });
+  }
+
+  static void note_refusal(HttpRequest& request, const HttpError& refusal, const char* stage) {
+    request.notes["policy"] = refusal.status() == 400 ? stage : "unchecked";
+  }
+
+  // What may be edited. From the key's search to the end nothing else runs: no other request with it comes between.
+  void submit(const std::shared_ptr<Exchange>& exchange, Asked asked) {
+    const EditRequest& edit = asked.edit;
+    const auto summary = asked.summary;
     std::optional<std::string> job;  // that the key was given before
-    if (idempotency_key) job = context_.idempotency.find(*idempotency_key, form_digest, std::time(nullptr));
+    if (asked.idempotency_key)
+      job = context_.idempotency.find(*asked.idempotency_key, asked.form_digest, std::time(nullptr));
     const auto remember = [&](const std::string& id) {
-      if (idempotency_key) context_.idempotency.remember(*idempotency_key, form_digest, id, std::time(nullptr));
+      if (asked.idempotency_key)
+        context_.idempotency.remember(*asked.idempotency_key, asked.form_digest, id, std::time(nullptr));
     };
-    if (kept) {
+    if (asked.kept) {
       if (job && reply_with_job(*exchange, *job)) return;
       charge(edit.n);
-      return remember(accept_job(*exchange, std::move(*kept), std::move(edit), *summary));
+      return remember(accept_job(*exchange, std::move(*asked.kept), std::move(asked.edit), *summary));
     }
-    const std::string key = repeatable ? result_key(*summary) : "";
+    const std::string key = asked.repeatable ? result_key(*summary) : "";
     EditListener listener;
     std::function<void(EditOutcome)> answer;
     if (edit.stream)
@@ -131,8 +174,8 @@ class EditHandler final : public RequestHandler {
         }
       };
     // The exchange, which `answer` holds, keeps the request.
-    listener.done = [answer, summary, caller = caller_, &request = request_, &context = context_,
-                     key](EditOutcome outcome) {
+    const auto end = [this, answer, summary, caller = caller_, &request = request_, &context = context_,
+                      key](const EditOutcome& outcome) {
       log_edit(*summary, outcome);
       const auto* error = std::get_if<HttpError>(&outcome);
       if (error && error->status() >= 500) context.access.charge(caller, -summary->n);
@@ -141,10 +184,12 @@ class EditHandler final : public RequestHandler {
         request.notes["result_sha256"] = digest_of(std::get<EditResult>(outcome));
         say_origin(request, std::get<EditResult>(outcome).served_by);
       }
+      // Not what settings that were read again meanwhile would have somebody else look at.
+      const bool keeps = !error && is_local && !key.empty() && key == result_key(*summary) && context.cache;
       answer(outcome);
-      if (!error && is_local && !key.empty() && context.cache)
-        context.cache->put(key, std::get<EditResult>(outcome), std::time(nullptr));
+      if (keeps) context.cache->put(key, std::get<EditResult>(outcome), std::time(nullptr));
     };
+    listener.done = [this, exchange, end](EditOutcome outcome) { look_at(exchange, std::move(outcome), end); };
     if (auto hit = key.empty() || !context_.cache ? std::nullopt : context_.cache->get(key, std::time(nullptr))) {
       remember("");
       say_cache("hit");
@@ -156,11 +201,28 @@ class EditHandler final : public RequestHandler {
     if (context_.router.is_local() && !context_.router.in_progress(key)) queue_.throw_if_full();
     charge(edit.n);
     const auto ticket =
-        context_.router.submit({std::move(edit), caller_.name, deadline_}, std::move(listener), key, given);
+        context_.router.submit({std::move(asked.edit), caller_.name, deadline_}, std::move(listener), key, asked.given);
     remember("");
     if (!key.empty()) say_cache(ticket.joined ? "joined" : "miss");
     summary->position = ticket.position;
     exchange->on_gone([&router = context_.router, id = ticket.id] { router.cancel(id, "client_gone"); });
+  }
+
+  // Ends an edit with what the classifier makes of its result.
+  void look_at(const std::shared_ptr<Exchange>& exchange, EditOutcome outcome,
+               const std::function<void(const EditOutcome&)>& end) {
+    if (std::holds_alternative<HttpError>(outcome) || !context_.classifier.enabled()) return end(outcome);
+    const auto made = std::make_shared<const EditOutcome>(std::move(outcome));
+    const auto call =
+        context_.classifier.check(Classifier::Stage::kAfter, "", pictures_of(std::get<EditResult>(*made)), deadline_,
+                                  [this, exchange, end, made](const std::optional<HttpError>& refusal) {
+                                    go_on(*exchange, [&] {
+                                      if (!refusal) return end(*made);
+                                      note_refusal(request_, *refusal, "after");
+                                      end(*refusal);
+                                    });
+                                  });
+    exchange->on_gone([call] { call->cancel(); });
   }
 
   // Gives a result's pictures addresses.
@@ -182,8 +244,9 @@ class EditHandler final : public RequestHandler {
 
   // Of all that decides about the result.
   std::string result_key(const EditSummary& summary) const {
-    return sha256_hex(state_.model_identity + "\n" HOLDALL_VERSION "\n" + summary.operation + "\n" +
-                      summary.prompt_sha256 + "\n" + summary.images_sha256 + "\n" + summary.parameters_digest);
+    return sha256_hex(state_.model_identity + "\n" HOLDALL_VERSION "\n" + context_.classifier.identity() + "\n" +
+                      summary.operation + "\n" + summary.prompt_sha256 + "\n" + summary.images_sha256 + "\n" +
+                      summary.parameters_digest);
   }
 
   // Who made it. Of what an upstream has made, what we say of our model says nothing.

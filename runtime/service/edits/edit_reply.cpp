@@ -95,6 +95,16 @@ EditSummary summarize(const EditRequest& edit, const std::string& request_id) {
           edit.task == ImageTask::kEdit ? "image_edit" : "image_generation"};
 }
 
+std::vector<std::span<const std::byte>> pictures_of(const EditRequest& edit) {
+  return {edit.images.begin(), edit.images.end()};
+}
+
+std::vector<std::span<const std::byte>> pictures_of(const EditResult& result) {
+  std::vector<std::span<const std::byte>> pictures;
+  for (const auto& picture : result.pictures) pictures.emplace_back(picture.bytes);
+  return pictures;
+}
+
 std::string digest_of(const EditResult& result) {
   std::vector<std::string> digests;
   for (const auto& picture : result.pictures) digests.push_back(sha256_hex(view(picture.bytes)));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct EditSummary {
 };
 
 EditSummary summarize(const EditRequest& edit, const std::string& request_id);
+
+// Encoded, in order.
+std::vector<std::span<const std::byte>> pictures_of(const EditRequest& edit);
+std::vector<std::span<const std::byte>> pictures_of(const EditResult& result);
 
 // The sha256 of the pictures' sha256s, in order; of one picture, its own.
 std::string digest_of(const EditResult& result);

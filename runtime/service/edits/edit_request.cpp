@@ -206,6 +206,7 @@ EditRequest validate(EditForm form, const EditRules& rules) {
       fields.take_number<int>("partial_images", 0, kMaxPartialImages, "a whole number from 0 to 3").value_or(0);
   if (request.partial_images > 0 && !request.stream)
     throw bad_field("partial_images", "'partial_images' is for streamed replies: add stream=true");
+  if (!rules.shows_partial_images) request.partial_images = 0;
   take_response_format(fields, rules, request);
   if (request.stream && request.n > 1) throw bad_field("n", "'n' must be 1 where the reply is streamed");
   if (request.progress && !request.stream)

@@ -43,8 +43,9 @@ struct EditRules {
   std::string model;  // the id that is served
   std::uint64_t max_output_pixels = 4'194'304;
   ImageTask task = ImageTask::kEdit;
-  bool keeps_pictures = false;      // so that they have addresses
-  std::optional<int> short_side{};  // as EditRequest has it
+  bool keeps_pictures = false;       // so that they have addresses
+  std::optional<int> short_side{};   // as EditRequest has it
+  bool shows_partial_images = true;  // else none is made for who asks for them
 };
 
 // Throws HttpError 400 naming the field (404 for another model). Fields that OpenAI's API knows and that cannot be

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/error.h"
+#include "runtime/service/access/classifier.h"
 #include "runtime/service/digest.h"
 #include "runtime/service/edits/edit_log.h"
 #include "runtime/service/log.h"
@@ -57,8 +58,14 @@ auto on_disk(Work work) {
 }  // namespace
 
 Jobs::Jobs(boost::asio::io_context& io, const std::filesystem::path& state_folder, const ServiceState& state,
-           EditQueue& queue, Access& access, AuditLog* audit)
-    : timer_(io), state_(state), queue_(queue), access_(access), audit_(audit), journal_(state_folder) {}
+           EditQueue& queue, Access& access, Classifier& classifier, AuditLog* audit)
+    : timer_(io),
+      state_(state),
+      queue_(queue),
+      access_(access),
+      classifier_(classifier),
+      audit_(audit),
+      journal_(state_folder) {}
 
 void Jobs::start() {
   if (ticks_ == 0) tick();
@@ -149,8 +156,7 @@ void Jobs::take_up(JobRecord job) {
   const std::string id = job.id;
   EditSummary summary;
   try {
-    EditRequest request =
-        validate(journal_.form(id), {state_.model, state_.max_output_pixels, task_of(job), false, state_.short_side});
+    EditRequest request = validate(journal_.form(id), rules_of(state_, task_of(job), false));
     summary = summarize(request, id);
     if (job.attempts >= limits_.max_attempts)
       throw HttpError(500, "too_many_attempts",
@@ -185,9 +191,23 @@ void Jobs::on_started(const std::string& id) {
   add_event(live, "job.started", ordered_json{{"type", "job.started"}, {"attempt", live.job.attempts}}.dump());
 }
 
+// What passes the classifier is the result. One that is cancelled or released meanwhile has ended without it.
 void Jobs::on_done(const std::string& id, EditOutcome outcome) {
   const auto at = live_.find(id);
-  if (at == live_.end()) return;  // released
+  if (at == live_.end() || std::holds_alternative<HttpError>(outcome) || !classifier_.enabled())
+    return conclude(id, std::move(outcome));
+  const auto made = std::make_shared<EditOutcome>(std::move(outcome));
+  classifier_.check(Classifier::Stage::kAfter, "", pictures_of(std::get<EditResult>(*made)),
+                    from_unix(at->second.job.deadline), [this, id, made](const std::optional<HttpError>& refusal) {
+                      if (const auto live = live_.find(id); refusal && live != live_.end())
+                        live->second.policy = refusal->status() == 400 ? "after" : "unchecked";
+                      conclude(id, refusal ? EditOutcome(*refusal) : std::move(*made));
+                    });
+}
+
+void Jobs::conclude(const std::string& id, EditOutcome outcome) {
+  const auto at = live_.find(id);
+  if (at == live_.end() || at->second.ending) return;  // released, or cancelled
   const Live& live = at->second;
   log_edit(live.summary, outcome);
   if (auto* result = std::get_if<EditResult>(&outcome)) return end(id, {JobStatus::kSucceeded, {}, std::move(*result)});
@@ -247,6 +267,7 @@ void Jobs::audit(const Live& live, const Ending& ending) const {
                          {"result_sha256", nullptr},
                          {"seconds", std::chrono::duration<double>(Clock::now() - live.accepted).count()}};
   if (ending.result) line["result_sha256"] = digest_of(*ending.result);
+  if (!live.policy.empty()) line["policy"] = live.policy;
   audit_->append(std::move(line));
 }
 

@@ -21,7 +21,7 @@ class Jobs {
  public:
   // Everything outlives it. `audit`: null for none. Throws runtime::Error{kStorage}.
   Jobs(boost::asio::io_context& io, const std::filesystem::path& state_folder, const ServiceState& state,
-       EditQueue& queue, Access& access, AuditLog* audit);
+       EditQueue& queue, Access& access, Classifier& classifier, AuditLog* audit);
 
   // From the next job on.
   void set_limits(const JobLimits& limits) { limits_ = limits; }
@@ -74,6 +74,7 @@ class Jobs {
     std::uint64_t ticket = 0;
     std::optional<EditProgress> progress{};
     std::optional<Ending> ending{};  // that the disk could not take yet
+    std::string policy{};            // what refused its result: for the audit log
     Clock::time_point accepted = Clock::now();
   };
   struct Watcher {
@@ -87,6 +88,7 @@ class Jobs {
   void take_up(JobRecord job);
   void on_started(const std::string& id);
   void on_done(const std::string& id, EditOutcome outcome);
+  void conclude(const std::string& id, EditOutcome outcome);
   void end(const std::string& id, Ending ending);
   bool settle(const std::string& id);
   void audit(const Live& live, const Ending& ending) const;
@@ -102,6 +104,7 @@ class Jobs {
   const ServiceState& state_;
   EditQueue& queue_;
   Access& access_;
+  Classifier& classifier_;
   AuditLog* const audit_;
   JobJournal journal_;
   JobLimits limits_;

@@ -2,7 +2,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
@@ -22,15 +21,6 @@ constexpr std::chrono::seconds kProbeTimeout{5};
 const std::set<int> kClientsFault = {400, 413, 415, 422};
 constexpr int kTooMany = 429;  // it is well, and has no room
 
-std::string key_in(const std::string& variable) {
-  if (variable.empty()) return {};
-  const char* const key = std::getenv(variable.c_str());
-  if (key == nullptr || *key == '\0')
-    throw Error(ErrorKind::kBadRequest, "upstream.api_key_env names '" + variable +
-                                            "', which the environment does not have: set it, or leave the option out");
-  return key;
-}
-
 ServerAddress address_in(const std::string& url) try {
   return ServerAddress::parse(url);
 } catch (const std::invalid_argument& error) {
@@ -47,7 +37,7 @@ class Upstream::Impl : public std::enable_shared_from_this<Impl> {
         settings_(settings),
         server_(address_in(settings.url)),
         name_(server_.host + ":" + server_.port),
-        key_(key_in(settings.api_key_env)),
+        key_(settings.api_key),
         breaker_(settings.breaker),
         timer_(io) {}
 

@@ -14,9 +14,9 @@ namespace holdall::runtime::service {
 struct UpstreamSettings {
   enum class Mode { kPrimary, kStandby };  // asked before the model here, or where that fails
 
-  std::string url;          // as OpenAI's clients take it: "http://host:8080/v1"; empty: there is none
-  std::string api_key_env;  // the variable that holds the key; empty: none is sent
-  std::string model;        // to ask for; empty: the field is left out
+  std::string url;      // as OpenAI's clients take it: "http://host:8080/v1"; empty: there is none
+  std::string api_key;  // empty: none is sent
+  std::string model;    // to ask for; empty: the field is left out
   Mode mode = Mode::kStandby;
   std::chrono::seconds timeout{600};       // of one request
   std::chrono::seconds probe_interval{5};  // of GET /models; 0: none
@@ -25,7 +25,7 @@ struct UpstreamSettings {
 
 class Upstream {
  public:
-  // `io` and `metrics` outlive it. Throws runtime::Error if the address or the key cannot be used.
+  // `io` and `metrics` outlive it. Throws runtime::Error if the address cannot be used.
   Upstream(boost::asio::io_context& io, Metrics& metrics, const UpstreamSettings& settings);
   ~Upstream();
 

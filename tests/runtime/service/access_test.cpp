@@ -14,6 +14,7 @@
 #include "harness.h"
 #include "runtime/error.h"
 #include "runtime/service/access/audit_log.h"
+#include "runtime/service/access/classifier.h"
 #include "runtime/service/access/content_policy.h"
 #include "runtime/service/http/http_error.h"
 #include "runtime/service/metrics.h"
@@ -317,6 +318,28 @@ TEST(Policy, FindsWordsHoweverTheyAreWritten) {
     EXPECT_EQ(code_of([&] { policy.check(allowed, "prompt"); }), "accepted") << allowed;
   EXPECT_EQ(code_of([&] { ContentPolicy().check("gun", "prompt"); }), "accepted");
   EXPECT_THAT(complaint_of([] { ContentPolicy({""}); }), HasSubstr("needed a word"));
+}
+
+TEST(IsFlagged, SaysWhatTheAnswerSays) {
+  EXPECT_FALSE(is_flagged(R"({"results":[{"flagged":false}]})", std::nullopt));
+  EXPECT_TRUE(is_flagged(R"({"results":[{"flagged":false},{"flagged":true}]})", std::nullopt));
+  const std::string scores = R"({"results":[{"flagged":true,"category_scores":{"a":0.1,"b":0.5}}]})";
+  EXPECT_TRUE(is_flagged(scores, std::nullopt));
+  EXPECT_TRUE(is_flagged(scores, 0.5));
+  EXPECT_FALSE(is_flagged(scores, 0.51)) << "scores alone decide where there is a threshold";
+  EXPECT_TRUE(is_flagged(R"({"results":[{"category_scores":{"a":1}}]})", 1));
+}
+
+TEST(IsFlagged, TakesNothingElseForAnAnswer) {
+  for (const char* none :
+       {"", "no", "[]", "{}", R"({"results":{}})", R"({"results":[]})", R"({"results":[1]})", R"({"results":[{}]})",
+        R"({"results":[{"flagged":"false"}]})", R"({"results":[{"flagged":true},{}]})"})
+    EXPECT_ANY_THROW(is_flagged(none, std::nullopt)) << none;
+  for (const char* none :
+       {R"({"results":[{"flagged":false}]})", R"({"results":[{"category_scores":{}}]})",
+        R"({"results":[{"category_scores":[0.1]}]})", R"({"results":[{"category_scores":{"a":"0.1"}}]})",
+        R"({"results":[{"category_scores":{"a":null}}]})", R"({"results":[{"category_scores":{"a":true}}]})"})
+    EXPECT_ANY_THROW(is_flagged(none, 0.5)) << none;
 }
 
 TEST(SettingsFile, IsReadFieldByField) {
