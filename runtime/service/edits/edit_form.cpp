@@ -165,6 +165,8 @@ class JsonReader : public FormReader {
       return json::parse(text_, guard);
     } catch (const json::parse_error& error) {
       throw HttpError(400, "invalid_json", "cannot read the JSON: wrong at byte " + std::to_string(error.byte));
+    } catch (const json::out_of_range&) {
+      throw HttpError(400, "invalid_json", "cannot read the JSON: a number is too large");
     }
   }
 

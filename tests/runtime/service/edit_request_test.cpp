@@ -186,8 +186,8 @@ TEST(EditForm, KeepsThePlacesOfPicturesThatLieElsewhere) {
 
 TEST(EditForm, RefusesJsonThatIsNoForm) {
   for (const char* bad :
-       {"", "{", "[]", "1", "{\"a\":}", "{\"prompt\":{}}", "{\"prompt\":[1]}", "{\"image\":1}", "{\"image\":{}}",
-        "{\"image\":\"file:///a.png\"}", "{\"image\":\"data:image/png,abc\"}",
+       {"", "{", "[]", "1", "{\"n\":1e400}", "{\"a\":}", "{\"prompt\":{}}", "{\"prompt\":[1]}", "{\"image\":1}",
+        "{\"image\":{}}", "{\"image\":\"file:///a.png\"}", "{\"image\":\"data:image/png,abc\"}",
         "{\"image\":\"data:image/png;base64,@@\"}", "{\"image\":\"data:image/png;base64,\"}", "{\"prompt\":\"\xff\"}"})
     EXPECT_EQ(json_refusal(bad).status(), 400) << bad;
 }
