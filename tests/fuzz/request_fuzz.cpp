@@ -1,9 +1,11 @@
 // What a client sends: a first line with the Content-Type, then the body. The target of the request is the same line.
+#include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <optional>
 #include <tuple>
 
 #include "runtime/service/edits/edit_form.h"
+#include "runtime/service/fetch/picture_fetcher.h"
 #include "runtime/service/http/http_error.h"
 #include "runtime/service/http/request_head.h"
 #include "tests/fuzz/fuzz.h"
@@ -19,8 +21,8 @@ struct Outcome {
 
   bool operator==(const Outcome& other) const {
     if (!form || !other.form) return form.has_value() == other.form.has_value() && refusal == other.refusal;
-    return std::tie(form->fields, form->images, form->mask) ==
-           std::tie(other.form->fields, other.form->images, other.form->mask);
+    return std::tie(form->fields, form->images, form->mask, form->urls) ==
+           std::tie(other.form->fields, other.form->images, other.form->mask, other.form->urls);
   }
 };
 
@@ -28,7 +30,12 @@ Outcome read(const std::string& content_type, std::string_view body, std::size_t
   try {
     const auto reader = make_form_reader(&content_type);
     for (; !body.empty(); body.remove_prefix(std::min(piece, body.size()))) reader->feed(body.substr(0, piece));
-    return {reader->finish(), {}};
+    EditForm form = reader->finish();
+    boost::asio::io_context io;
+    PictureFetcher fetcher(io);
+    fetcher.set_rules({.hosts = {"a.example"}});
+    fetcher.check(form);
+    return {std::move(form), {}};
   } catch (const HttpError& error) {
     fuzz::require(error.status() == 400 || error.status() == 415);
     return {std::nullopt, error.code()};

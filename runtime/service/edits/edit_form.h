@@ -15,6 +15,7 @@ namespace holdall::runtime::service {
 struct PictureUrl {
   std::string url;                   // http://… or https://…
   std::optional<std::size_t> image;  // its number; none: the mask
+  bool operator==(const PictureUrl&) const = default;
 };
 
 struct EditForm {
