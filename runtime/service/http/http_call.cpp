@@ -3,6 +3,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
@@ -39,6 +40,7 @@ class Call final : public HttpCall, public std::enable_shared_from_this<Call> {
     const std::string host = server_.host.find(':') == std::string::npos ? server_.host : "[" + server_.host + "]";
     request_.set(http::field::host, host + (usual ? "" : ":" + server_.port));
     request_.set(http::field::connection, "close");
+    request_.set(http::field::user_agent, "holdall-edit/" HOLDALL_VERSION);
     for (const auto& [name, value] : question.headers) request_.set(name, value);
     request_.body() = std::move(question.body);
     request_.prepare_payload();
@@ -54,6 +56,13 @@ class Call final : public HttpCall, public std::enable_shared_from_this<Call> {
         self->finish(HttpFailure{HttpFailure::Kind::kTimeout,
                                  "no answer within " + std::to_string(self->timeout_.count()) + " ms"});
     });
+    error_code is_name;
+    const auto literal = asio::ip::make_address(server_.host, is_name);
+    if (!is_name) {  // it need not wait for names: one thread looks them all up, one after another
+      const tcp::endpoint endpoint(literal, static_cast<std::uint16_t>(std::stoi(server_.port)));
+      const auto found = tcp::resolver::results_type::create(endpoint, server_.host, server_.port);
+      return asio::post(timer_.get_executor(), [self = shared_from_this(), found] { self->connect(found); });
+    }
     resolver_.async_resolve(server_.host, server_.port,
                             [self = shared_from_this()](error_code error, const tcp::resolver::results_type& found) {
                               if (error) return self->fail("cannot find '" + self->server_.host + "'", error);
@@ -160,7 +169,7 @@ ServerAddress ServerAddress::parse(const std::string& url) {
   if (authority.starts_with('[') && authority.ends_with(']')) authority = authority.substr(1, authority.size() - 2);
   if (authority.empty()) throw std::invalid_argument("names no host");
   if (address.port.empty() || address.port.size() > 5 ||
-      address.port.find_first_not_of("0123456789") != address.port.npos)
+      address.port.find_first_not_of("0123456789") != address.port.npos || std::stoi(address.port) > 65'535)
     throw std::invalid_argument("has no port behind its colon");
   address.host = authority;
   return address;

@@ -174,7 +174,7 @@ class FetchedPictures : public ::testing::Test {
 
 TEST_F(FetchedPictures, ComeFromAListedHost) {
   Server server(kPublic, 80, ok("FETCHED"));
-  start(hosts({"far.example"}));
+  start(hosts({"far.example", kPublic}));
   EXPECT_EQ(picture(ask("http://far.example/a/b.png?sign=%2F&x#part")), "FETCHED");
   EXPECT_THAT(server.asked_for, HasSubstr("GET /a/b.png?sign=%2F&x HTTP/1.1\r\nHost: far.example\r\n"));
   EXPECT_EQ(picture(ask({{"image_url", {{"url", "http://FAR.example"}}}})), "FETCHED") << "names have no case";
@@ -184,6 +184,8 @@ TEST_F(FetchedPictures, ComeFromAListedHost) {
   EXPECT_EQ(picture(ask(mixed, {{"prompt", "mask"}})), "FETCHED");
   EXPECT_EQ(picture(ask("data:;base64,QUJD", {{"prompt", "mask"}, {"mask", "http://far.example/m"}})), "FETCHED");
   EXPECT_EQ(server.connections, 6);
+  EXPECT_THAT(server.asked_for, HasSubstr("User-Agent: holdall-edit/"));
+  EXPECT_EQ(picture(ask(std::string("http://") + kPublic + "/")), "FETCHED");
 }
 
 TEST_F(FetchedPictures, AreNoneWhereNoHostIsListed) {
@@ -200,11 +202,12 @@ TEST_F(FetchedPictures, AreNoneWhereNoHostIsListed) {
 TEST_F(FetchedPictures, DoNotComeFromOtherHostsPortsOrSchemes) {
   Server server(kPublic, 80, ok("FETCHED")), other_port(kPublic, 8081, ok("FETCHED"));
   start(hosts({"far.example", "other.example:8443"}));
-  for (const char* url : {"http://other.example/", "http://93.184.215.14/", "http://far.example:8081/",
-                          "http://far.example.:80/", "http://user@far.example/", "http://far.example@other.example/",
-                          "http://other.example\\@far.example/", "http://sub.far.example/", "https://far.example:1x/",
-                          "http:///a", "http://far.example/a b", "http://far.example/\r\nX: y", "ftp://far.example/",
-                          "file:///etc/passwd", "//far.example/", "http:far.example"}) {
+  for (const char* url :
+       {"http://other.example/", "http://93.184.215.14/", "http://far.example:8081/", "http://far.example.:80/",
+        "http://user@far.example/", "http://far.example@other.example/", "http://other.example\\@far.example/",
+        "http://sub.far.example/", "https://far.example:1x/", "http://far.example:65616/", "http:///a",
+        "http://far.example/a b", "http://far.example/\r\nX: y", "ftp://far.example/", "file:///etc/passwd",
+        "//far.example/", "http:far.example"}) {
     const Reply reply = ask("data:;base64,QUJD", {{"mask", url}});
     EXPECT_EQ(reply.status, 400) << url;
     EXPECT_EQ(reply.error()["param"], "mask") << url;
