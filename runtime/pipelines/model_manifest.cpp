@@ -41,10 +41,11 @@ GoldenEdit read_golden(const Config& config, const std::string& at, const std::f
 
 // One edit or a list of them.
 std::vector<GoldenEdit> read_goldens(const Config& config, const std::filesystem::path& folder) {
+  if (!config.has("/golden")) return {};
+  if (!config.is_list("/golden")) return {read_golden(config, "/golden", folder)};
   std::vector<GoldenEdit> edits;
-  for (std::size_t i = 0; config.has("/golden/" + std::to_string(i)); ++i)
+  for (std::size_t i = 0; i < config.count("/golden"); ++i)
     edits.push_back(read_golden(config, "/golden/" + std::to_string(i), folder));
-  if (edits.empty() && config.has("/golden")) edits.push_back(read_golden(config, "/golden", folder));
   return edits;
 }
 

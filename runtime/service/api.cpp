@@ -18,33 +18,20 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kEdits = "/v1/images/edits", kGenerations = "/v1/images/generations",
                            kContent = "/v1/images/{id}/content", kChat = "/v1/chat/completions", kModels = "/v1/models",
-                           kModel = "/v1/models/{id}", kOpenApi = "/openapi.json", kPage = "/", kMetrics = "/metrics",
-                           kJobs = "/v1/jobs", kJob = "/v1/jobs/{id}", kJobEvents = "/v1/jobs/{id}/events",
-                           kId = "{id}";
+                           kModel = "/v1/models/{id}", kSamples = "/v1/samples", kOpenApi = "/openapi.json",
+                           kPage = "/", kMetrics = "/metrics", kJobs = "/v1/jobs", kJob = "/v1/jobs/{id}",
+                           kJobEvents = "/v1/jobs/{id}/events", kId = "{id}";
 
 // Those that ask for no key: what a browser opens by its address alone, and probes.
 constexpr std::string_view kOpen[] = {
     kContent, kOpenApi, kPage, "/livez", "/readyz", "/startupz", "/health", "/v2/health/live", "/v2/health/ready"};
 
-constexpr Route kRoutes[] = {{"POST", kEdits},
-                             {"POST", kGenerations},
-                             {"GET", kContent},
-                             {"POST", kChat},
-                             {"GET", kModels},
-                             {"GET", kModel},
-                             {"GET", kJobs},
-                             {"GET", kJob},
-                             {"DELETE", kJob},
-                             {"GET", kJobEvents},
-                             {"GET", kOpenApi},
-                             {"GET", kPage},
-                             {"GET", kMetrics},
-                             {"GET", "/livez"},
-                             {"GET", "/readyz"},
-                             {"GET", "/startupz"},
-                             {"GET", "/health"},
-                             {"GET", "/v2/health/live"},
-                             {"GET", "/v2/health/ready"}};
+constexpr Route kRoutes[] = {
+    {"POST", kEdits},     {"POST", kGenerations}, {"GET", kContent},          {"POST", kChat},
+    {"GET", kModels},     {"GET", kModel},        {"GET", kSamples},          {"GET", kJobs},
+    {"GET", kJob},        {"DELETE", kJob},       {"GET", kJobEvents},        {"GET", kOpenApi},
+    {"GET", kPage},       {"GET", kMetrics},      {"GET", "/livez"},          {"GET", "/readyz"},
+    {"GET", "/startupz"}, {"GET", "/health"},     {"GET", "/v2/health/live"}, {"GET", "/v2/health/ready"}};
 
 // What stands for "{id}", or nullopt where `path` is another route's.
 std::optional<std::string> match(std::string_view route, const std::string& path) {
@@ -87,9 +74,9 @@ class FixedHandler final : public RequestHandler {
   HttpReply reply_;
 };
 
-HttpReply json_reply(const ordered_json& body) {
+HttpReply json_reply(std::string body) {
   HttpReply reply;
-  reply.body = body.dump();
+  reply.body = std::move(body);
   return reply;
 }
 
@@ -126,6 +113,7 @@ std::unique_ptr<RequestHandler> Api::open_route(std::string_view path, const std
   if (path == kGenerations) return open_images(request, caller, ImageTask::kGeneration);
   if (path == kContent) return open_content(id, request);
   if (path == kModels || path == kModel) return open_model(id);
+  if (path == kSamples) return make_fixed_handler(json_reply(state_.samples));
   if (path == kJobs) return open_job_list(request, caller, edits_.jobs);
   if (path == kJob) return open_job(id, request, caller, edits_.jobs);
   if (path == kJobEvents) return open_job_events(id, request, caller, edits_.jobs, state_.heartbeat);
@@ -169,11 +157,11 @@ std::unique_ptr<RequestHandler> Api::open_model(const std::string& id) const {
                               {"created", state_.model_created},
                               {"owned_by", "holdall"},
                               {"edits", state_.edits}};
-  if (id.empty()) return make_fixed_handler(json_reply({{"object", "list"}, {"data", {model}}}));
+  if (id.empty()) return make_fixed_handler(json_reply(ordered_json{{"object", "list"}, {"data", {model}}}.dump()));
   if (id != state_.model)
     throw HttpError(404, "model_not_found", "model '" + id + "' is not served here: use '" + state_.model + "'",
                     "model");
-  return make_fixed_handler(json_reply(model));
+  return make_fixed_handler(json_reply(model.dump()));
 }
 
 void Api::closed(const HttpRequest& request, const AccessRecord& record) {

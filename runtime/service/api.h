@@ -24,6 +24,7 @@ struct ServiceState {
   bool edits = true;                             // it needs pictures; else it makes them from text
   std::string model_identity;                    // all that the worker says of its model: another one, other results
   std::string model_digest, environment_digest;  // sha256s, as the worker tells them; the latter empty outside a bundle
+  std::string samples = R"({"object":"list","data":[]})";  // what read_samples() gives of the model's
   std::uint64_t max_output_pixels = 4'194'304;
   ContentPolicy policy;
   std::chrono::seconds url_ttl{3600};  // of addresses of pictures

@@ -77,7 +77,7 @@ void add_serve_options(CLI::App& serve, service::Options& options) {
       .add_option(
           "--golden", options.golden,
           "the edits to prove before READY=1, as under \"golden\" in holdall.json, instead of the model's own;\n"
-          "paths are below the working directory")
+          "paths are below the working directory; [] proves none")
       ->type_name("JSON")
       ->envname("HOLDALL_GOLDEN");
   serve.add_option("--worker", options.worker, "worker program; default: holdall-edit-worker beside this one")

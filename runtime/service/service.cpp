@@ -37,6 +37,7 @@
 #include "runtime/service/settings.h"
 #include "runtime/service/store/database.h"
 #include "runtime/service/upstream/upstream.h"
+#include "runtime/service/web/samples.h"
 #include "runtime/service/worker/worker_process.h"
 
 namespace holdall::runtime::service {
@@ -110,7 +111,7 @@ class Service final : public WorkerEvents {
       if (type == "status")
         on_status(header.at("text"), header.value("stage", "loading"));
       else if (type == "ready")
-        on_ready(header.at("model"));
+        on_ready(header.at("model"), header.value("samples", json::array()));
       else if (type == "fatal")
         fatal_.emplace(ipc::kind_of(header.at("kind").get<std::string>()), header.at("message").get<std::string>());
       else
@@ -159,7 +160,7 @@ class Service final : public WorkerEvents {
     if (!ready_ && !draining_) set_unready(ever_ready_ ? "worker_restarting" : stage, text);
   }
 
-  void on_ready(const json& model) {
+  void on_ready(const json& model, const json& samples) {
     log_event("worker_ready", {{"model", model}});
     const auto text = [&](const char* key) {
       return model.contains(key) && model[key].is_string() ? model[key].get<std::string>() : "";
@@ -170,6 +171,7 @@ class Service final : public WorkerEvents {
     state_.edits = model.value("edits", true);
     state_.model_digest = text("digest");
     state_.environment_digest = text("environment_digest");
+    state_.samples = read_samples(samples);
     metrics_.set_build_info({text("torch"), text("cuda"), state_.model_digest, state_.environment_digest});
     back_off_ = kFirstBackOff;
     ready_ = true;

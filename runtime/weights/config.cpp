@@ -120,6 +120,11 @@ bool Config::has(const std::string& pointer) const {
   return document_->at(pointer) != nullptr;
 }
 
+bool Config::is_list(const std::string& pointer) const {
+  const json* value = document_->at(pointer);
+  return value != nullptr && value->is_array();
+}
+
 std::size_t Config::count(const std::string& pointer) const {
   const json* value = document_->at(pointer);
   if (value == nullptr) return 0;

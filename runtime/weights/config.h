@@ -39,6 +39,7 @@ class Config {
   std::int64_t dimension(const std::string& pointer, std::int64_t fallback) const;
   // Whether the field is there and is not null.
   bool has(const std::string& pointer) const;
+  bool is_list(const std::string& pointer) const;
   // How many elements the array at `pointer` has; 0 if it is absent.
   std::size_t count(const std::string& pointer) const;
 

@@ -48,6 +48,15 @@ json describe(const Origin& origin, const pipelines::Pipeline& pipeline, const p
   return model;
 }
 
+// What a newcomer may try: the golden edits that begin with a picture.
+json samples_of(const pipelines::ModelManifest& manifest) {
+  json samples = json::array();
+  for (const pipelines::GoldenEdit& golden : manifest.golden)
+    if (!golden.image.empty())
+      samples.push_back({{"prompt", golden.prompt}, {"image", std::filesystem::absolute(golden.image).string()}});
+  return samples;
+}
+
 void serve(const ServeOptions& options) {
   const pipelines::LoadOptions where{options.device.empty() ? "auto" : options.device, options.dtype};
   const pipelines::Placement placement = pipelines::place(where);
@@ -59,7 +68,8 @@ void serve(const ServeOptions& options) {
   if (!manifest.golden.empty()) report(options.fd, "warming", "checking the golden edits");
   pipelines::check_golden_edits(*pipeline, manifest);
   const EditLoopOptions loop{read_origin(options.model, manifest.name, options.dtype), manifest.max_pixels};
-  send(options.fd, {{"type", "ready"}, {"model", describe(loop.origin, *pipeline, placement)}});
+  send(options.fd,
+       {{"type", "ready"}, {"model", describe(loop.origin, *pipeline, placement)}, {"samples", samples_of(manifest)}});
   edit_loop(options.fd, *pipeline, loop);
 }
 

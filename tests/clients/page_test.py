@@ -3,6 +3,7 @@
 usage: page_test.py BIN MODEL
 With HOLDALL_SCREENSHOTS=FOLDER the pictures of the page that people judge are written there.
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -148,6 +149,28 @@ class Page(unittest.TestCase):
             page.locator("#download").click()
         self.assertRegex(download.value.suggested_filename, r"^holdall-\d+\.png$")
         self.assertEqual(download.value.path().read_bytes()[:4], b"\x89PNG")
+
+    def test_a_newcomer_sees_an_edit_by_one_click(self):
+        page = self.ready()
+        golden = json.loads((MODEL / "holdall.json").read_text())["golden"]
+        expect(page.get_by_test_id("samples").locator("img")).to_have_count(len(golden))
+        for edit in golden:
+            page.get_by_test_id("samples").get_by_role("button", name=edit["prompt"]).click()
+            self.finished(page)
+            expect(page.get_by_test_id("prompt")).to_have_value(edit["prompt"])
+            sent = page.evaluate("pictures[0].file.arrayBuffer().then(bytes => [...new Uint8Array(bytes)])")
+            self.assertEqual(bytes(sent), (MODEL / edit["image"]).read_bytes())
+            expect(page.get_by_test_id("samples")).to_be_hidden()
+            page.get_by_role("button", name="Remove picture 1").click()
+        expect(page.get_by_test_id("history").locator("li")).to_have_count(len(golden))
+        page.get_by_test_id("language").select_option("zh")
+        expect(page.get_by_test_id("samples").locator("h2")).to_have_text("也可以试试模型自带的示例")
+
+    def test_a_model_without_samples_shows_none(self):
+        with Service(BIN, MODEL, "--golden", "[]") as service:
+            page = self.ready(service=service)
+            expect(page.locator("#model")).to_have_text("holdall-starter")
+            expect(page.get_by_test_id("samples")).to_be_hidden()
 
     def test_the_keyboard_is_enough(self):
         page = self.ready()

@@ -69,6 +69,7 @@ TEST_F(ModelManifestTest, LetsOtherGoldenEditsReplaceItsOwn) {
   ASSERT_EQ(manifest.golden.size(), 1u);
   EXPECT_EQ(manifest.golden[0].prompt, "other");
   EXPECT_EQ(manifest.golden[0].image, "model/in.png");
+  EXPECT_TRUE(read_model_manifest(folder_.path(), "[]").golden.empty());
   EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{"), kBadModel, "--golden");
   EXPECT_REFUSAL(read_model_manifest(folder_.path(), "{}"), kBadModel, "--golden", "'/golden/output' is missing");
 }
